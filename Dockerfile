@@ -1,0 +1,31 @@
+# One container with the server and its PostgreSQL. The server listens on loopback only, because it runs without sign-in:
+#
+#   docker build -t openconsult .
+#   docker run --rm --network host -v openconsult:/data openconsult
+#
+# serves http://localhost:8080/fhir on the machine that runs the container.
+
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /openconsult ./cmd/openconsult
+
+FROM debian:bookworm-slim
+RUN mkdir /etc/postgresql-common \
+ && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \
+ && apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates curl postgresql-15 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --user-group openconsult \
+ && install -d -m 0700 -o openconsult -g openconsult /data
+COPY LICENSE /usr/share/doc/openconsult/
+COPY --from=build /openconsult /usr/local/bin/
+
+USER openconsult
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --start-period=30s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8081/readyz"]
+ENTRYPOINT ["openconsult"]
+CMD ["serve", "--data-dir", "/data", "--addr", "127.0.0.1:8080", "--admin-addr", "127.0.0.1:8081", "--auth=none"]
