@@ -1,0 +1,41 @@
+package fhir_test
+
+import (
+	"testing"
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+func TestBundleAppend(t *testing.T) {
+	t.Parallel()
+	const patient = `{"resourceType":"Patient","id":"1"}`
+	for _, c := range []struct {
+		name string
+		b    fhir.Bundle
+		want string
+	}{
+		{"nothing", fhir.Bundle{Type: "searchset", Total: 0}, `{"resourceType":"Bundle","type":"searchset","total":0}`},
+		{"no total", fhir.Bundle{Type: "collection", Total: -1}, `{"resourceType":"Bundle","type":"collection"}`},
+		{"history", fhir.Bundle{
+			Type: "history", Total: 2, LastUpdated: stamped,
+			Links: []fhir.Link{{Relation: "self", URL: `https://a.example/Patient/1/_history?_count=1&x="<é`}, {Relation: "next", URL: "https://a.example/2"}},
+			Entries: []fhir.Entry{
+				{FullURL: "https://a.example/Patient/1", Resource: []byte(patient), Method: "PUT", URL: "Patient/1", Status: "200 OK", ETag: `W/"2"`, LastModified: stamped},
+				{FullURL: "https://a.example/Patient/1", Method: "DELETE", URL: "Patient/1", Status: "204 No Content", ETag: `W/"3"`, LastModified: stamped},
+			},
+		}, `{"resourceType":"Bundle","meta":{"lastUpdated":"2024-02-29T12:30:15.678Z"},"type":"history","total":2,` +
+			`"link":[{"relation":"self","url":"https://a.example/Patient/1/_history?_count=1&x=\"<é"},{"relation":"next","url":"https://a.example/2"}],` +
+			`"entry":[{"fullUrl":"https://a.example/Patient/1","resource":` + patient + `,"request":{"method":"PUT","url":"Patient/1"},` +
+			`"response":{"status":"200 OK","etag":"W/\"2\"","lastModified":"2024-02-29T12:30:15.678Z"}},` +
+			`{"fullUrl":"https://a.example/Patient/1","request":{"method":"DELETE","url":"Patient/1"},` +
+			`"response":{"status":"204 No Content","etag":"W/\"3\"","lastModified":"2024-02-29T12:30:15.678Z"}}]}`},
+	} {
+		got := c.b.Append([]byte("> "))
+		if string(got) != "> "+c.want {
+			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
+		}
+		if _, err := fhir.Decode("Bundle", got[2:]); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package fhir
+
+import (
+	"bytes"
+	"html"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// OutcomeSystem is the code system of Issue.Detail.
+const OutcomeSystem = "https://fhir.openconsult.example/CodeSystem/outcome"
+
+// JSON returns o as an OperationOutcome resource.
+// https://hl7.org/fhir/R4/operationoutcome.html
+func (o *Outcome) JSON() []byte {
+	dst := []byte(`{"resourceType":"OperationOutcome","text":{"status":"generated","div":`)
+	dst = AppendString(dst, o.narrative())
+	dst = append(dst, `},"issue":[`...)
+	for i, is := range o.Issues {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = is.append(dst)
+	}
+	return append(dst, `]}`...)
+}
+
+func (o *Outcome) narrative() string {
+	var b bytes.Buffer
+	b.WriteString(`<div xmlns="http://www.w3.org/1999/xhtml"><ul>`)
+	for _, is := range o.Issues {
+		b.WriteString("<li>" + is.Severity.String() + ": " + html.EscapeString(is.Text))
+		if is.Expression != "" {
+			b.WriteString(" (" + html.EscapeString(is.Expression) + ")")
+		}
+		b.WriteString("</li>")
+	}
+	b.WriteString(`</ul></div>`)
+	return b.String()
+}
+
+func (is Issue) append(dst []byte) []byte {
+	dst = append(dst, `{"severity":"`...)
+	dst = append(dst, is.Severity.String()...)
+	dst = append(dst, `","code":"`...)
+	dst = append(dst, is.Code...)
+	dst = append(dst, `","details":{`...)
+	if is.Detail != "" {
+		dst = append(dst, `"coding":[{"system":"`+OutcomeSystem+`","code":`...)
+		dst = append(AppendString(dst, is.Detail), `}],`...)
+	}
+	dst = append(dst, `"text":`...)
+	dst = append(AppendString(dst, is.Text), `}`...)
+	if is.Expression != "" {
+		dst = append(dst, `,"expression":[`...)
+		dst = append(AppendString(dst, is.Expression), ']')
+	}
+	return append(dst, '}')
+}
+
+// AppendString appends s to dst as a JSON string in quotes. What is not UTF-8 is
+// replaced.
+func AppendString(dst []byte, s string) []byte {
+	// The only error is invalid UTF-8, which is then replaced.
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}

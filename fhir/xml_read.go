@@ -1,0 +1,217 @@
+package fhir
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/openconsult/openconsult/fhir/spec"
+)
+
+// DecodeXML reads one resource from XML, as [Decode] does from JSON, and reports
+// the problems of both forms together. The resource keeps JSON that says the
+// same, not src. Malformed XML, a DOCTYPE, processing instructions, and anything
+// but UTF-8 end the reading at once. https://hl7.org/fhir/R4/xml.html
+func DecodeXML(typ string, src []byte) (*Resource, error) {
+	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
+	switch {
+	case !utf8.Valid(src):
+		return nil, Errorf(BadRequest, Structure, "", "The body is not valid UTF-8; send XML encoded as UTF-8.")
+	case !xhtmlLegal(src):
+		return nil, Errorf(BadRequest, Structure, "", "The body holds control characters that XML does not allow; remove them.")
+	}
+	p := &xmlParser{xmlScanner: xmlScanner{scanner{src: src}}}
+	if !p.document() {
+		return nil, &Outcome{Issues: []Issue{p.problem}}
+	}
+	w := xmlWalk{doc: p, json: make([]byte, 0, len(src))}
+	w.root(typ)
+	if w.deep {
+		return nil, &Outcome{Issues: w.issues}
+	}
+	r, err := Decode(typ, w.json)
+	if err != nil || len(w.issues) > 0 {
+		return nil, &Outcome{Issues: w.merge(AsOutcome(err))}
+	}
+	return r, nil
+}
+
+// A xmlWalk writes the JSON of a document, led by the definitions. Where the XML
+// is wrong in a way that JSON cannot express, it reports that and writes
+// something acceptable instead, so that nothing is reported twice.
+type xmlWalk struct {
+	doc    *xmlParser
+	json   []byte
+	depth  int // of the JSON
+	path   []byte
+	issues []Issue
+	more   bool // there were more issues than are listed
+	deep   bool // the limit of nesting was met
+}
+
+func (w *xmlWalk) at(i int32) *xmlElement { return &w.doc.elements[i] }
+
+func (w *xmlWalk) name(i int32) []byte { return w.at(i).name.of(w.doc.src) }
+
+func (w *xmlWalk) issue(code Code, text string) {
+	if len(w.issues) >= maxIssues {
+		w.more = true
+		return
+	}
+	w.issues = append(w.issues, Issue{Code: code, Expression: string(w.path), Text: text})
+}
+
+// issueBelow reports a problem of a child.
+func (w *xmlWalk) issueBelow(child string, code Code, text string) {
+	around := len(w.path)
+	w.path = append(append(w.path, '.'), child...)
+	w.issue(code, text)
+	w.path = w.path[:around]
+}
+
+// merge returns the issues of w and those of the JSON, without repetitions.
+func (w *xmlWalk) merge(json *Outcome) []Issue {
+	all := w.issues
+	if json != nil {
+		all = append(all, json.Issues...)
+	}
+	seen := make(map[Issue]bool, len(all))
+	var kept []Issue
+	for _, is := range all {
+		if !seen[is] {
+			kept = append(kept, is)
+		}
+		seen[is] = true
+	}
+	if len(kept) > maxIssues || w.more {
+		kept = append(kept[:min(len(kept), maxIssues)], Issue{Code: Processing, Text: "There are further problems; they are not listed."})
+	}
+	return kept
+}
+
+// begin opens a JSON object or array, which end closes.
+func (w *xmlWalk) begin(bracket byte) {
+	w.json = append(w.json, bracket)
+	w.depth++
+	if w.depth > maxDepth && !w.deep {
+		w.deep = true
+		w.issue(TooCostly, "The elements are nested too deeply here; the limit is 64 levels, where an element that may repeat counts as two.")
+	}
+}
+
+func (w *xmlWalk) end(bracket byte) {
+	w.json = append(w.json, bracket)
+	w.depth--
+}
+
+// member begins a property of a JSON object.
+func (w *xmlWalk) member(underscore, name string) {
+	if w.json[len(w.json)-1] != '{' {
+		w.json = append(w.json, ',')
+	}
+	w.json = append(append(append(append(w.json, '"'), underscore...), name...), `":`...)
+}
+
+// root writes the document as a resource of the type named typ, or of any.
+func (w *xmlWalk) root(typ string) {
+	name := string(w.name(0))
+	t := spec.R4().Resource(name)
+	if plainName(name) {
+		w.path = append(w.path, name...)
+	}
+	if w.at(0).space != xmlFHIR {
+		w.issue(Structure, `The resource is not in the namespace of FHIR; begin it with <`+w.echo(0)+` xmlns="`+xmlNamespace+`">.`)
+	}
+	switch {
+	case t == nil && typ != "":
+		t = spec.R4().Resource(typ)
+	case t != nil && typ != "" && name != typ:
+		t = nil
+	}
+	w.resource(0, t)
+}
+
+// echo returns the name of an element for a message.
+func (w *xmlWalk) echo(i int32) string {
+	if name := string(w.name(i)); plainName(name) {
+		return name
+	}
+	return "..."
+}
+
+// resource writes the resource whose element is i. A nil t is for one that will
+// be refused for its type.
+func (w *xmlWalk) resource(i int32, t *spec.Type) {
+	w.begin('{')
+	w.member("", "resourceType")
+	w.text(w.name(i))
+	if t != nil {
+		w.strays(i, t)
+		w.content(i, t)
+	}
+	w.end('}')
+}
+
+// contained writes the resource that is inside the element i.
+func (w *xmlWalk) contained(i int32) {
+	w.strays(i, nil)
+	child := w.at(i).first
+	switch {
+	case child == 0:
+		w.issue(Required, "There is no resource in this element; put one into it.")
+	case w.at(child).next != 0:
+		w.issue(Structure, "There is more than one resource in this element; repeat the element for each.")
+	case !w.belongs(child, i):
+		child = 0
+	}
+	if child != 0 {
+		w.resource(child, spec.R4().Resource(string(w.name(child))))
+		return
+	}
+	w.json = append(w.json, `{"resourceType":"Parameters"}`...)
+}
+
+// strays reports attributes and text that have no place in element i. A nil t
+// is for the element around a resource, which has no attributes.
+func (w *xmlWalk) strays(i int32, t *spec.Type) {
+	if w.at(i).text {
+		w.issue(Structure, "There is text between the elements; the value of an element goes into its attribute value.")
+	}
+	for _, a := range w.attributes(i) {
+		name := string(a.local.of(w.doc.src))
+		switch {
+		case a.prefixed():
+			if i == 0 && a.space == xmlSchema && name == "schemaLocation" {
+				continue
+			}
+		case t == nil:
+		case name == "value" && t.Kind == spec.KindPrimitive, xmlAttribute(t, name):
+			continue
+		}
+		if !plainName(name) {
+			name = "..."
+		}
+		w.issue(Structure, "There is no attribute "+name+" here; remove it, or write it as an element.")
+	}
+}
+
+func (w *xmlWalk) attributes(i int32) []xmlAttr {
+	e := w.at(i)
+	return w.doc.attrs[e.attr:e.end]
+}
+
+// xmlAttribute reports whether the element of t named name is an attribute.
+func xmlAttribute(t *spec.Type, name string) bool {
+	p := t.Property([]byte(name))
+	return p != nil && p.Element.Attribute
+}
+
+// belongs reports whether i is in the namespace of FHIR, as it has to be. An
+// element in the same wrong namespace as its parent has been reported with it.
+func (w *xmlWalk) belongs(i, parent int32) bool {
+	space := w.at(i).space
+	if space == xmlFHIR || space == w.at(parent).space && space != xmlXHTML {
+		return true
+	}
+	w.issue(Structure, "The element "+w.echo(i)+" is not in the namespace "+xmlNamespace+"; only a narrative is in another.")
+	return false
+}
