@@ -1,0 +1,19 @@
+// Package store keeps resources and their history in Postgres. It owns the
+// tables installation, res, ver, rng, access_event, idempotency and audit, and
+// alone holds their SQL. It stores the bytes and keys it is given and never
+// looks inside a resource.
+//
+// A resource is found by its rid, a keyed 64-bit hash of Type/id, so that no
+// look-up turns a name into a number. Two names with one rid are told apart by
+// comparing the id; a clash is refused, never merged. The secret of the hash is
+// in the database, so nobody outside can craft a clash, and at 100 million
+// resources the chance of one is about 3 in 10,000.
+//
+// A write is one prepared statement, one round trip and one commit. It takes its
+// transaction id before its time, which is what lets [DB.SafeTime] promise that
+// nothing older will still appear. The time of a version is in milliseconds and
+// at least one more than that of the version before.
+//
+// Faults of the database come back as [*Unavailable]. Everything else that is
+// not an [*fhir.Outcome] is a fault of ours.
+package store

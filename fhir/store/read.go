@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+// A Version is one version of a resource.
+type Version struct {
+	Key     fhir.Key
+	Number  int
+	Updated time.Time
+	Op      Op
+	Fresh   bool   // the first version, or one after a deletion; known in a history only
+	Stored  []byte // the stored form; nil for a deletion
+}
+
+// Deleted reports whether v says that the resource is deleted.
+func (v Version) Deleted() bool { return v.Op == Delete }
+
+// Resource returns v as a client reads it.
+func (v Version) Resource() []byte {
+	const stamp = 80 // room for what is spliced in
+	return fhir.Stamp(make([]byte, 0, len(v.Stored)+stamp), v.Stored, v.Key, fhir.Meta{Version: v.Number, Updated: v.Updated})
+}
+
+const readQuery = `SELECT v.ver, v.updated, v.op, v.codec, v.body
+	FROM res r JOIN ver v ON v.rid = r.rid AND v.ver = r.ver WHERE r.rid = $1 AND r.type = $2 AND r.id = $3`
+
+const vreadQuery = `SELECT ver, updated, op, codec, body FROM ver WHERE rid = $1 AND type = $2 AND id = $3 AND ver = $4`
+
+const atQuery = `SELECT ver, updated, op, codec, body FROM ver
+	WHERE rid = $1 AND type = $2 AND id = $3 AND updated <= $4 ORDER BY ver DESC LIMIT 1`
+
+// Read returns the current version of k, which may be a deletion. It is nil when
+// there never was such a resource.
+func (db *DB) Read(ctx context.Context, k fhir.Key) (*Version, error) {
+	return db.one(ctx, db.prepared.read, k)
+}
+
+// VRead returns version number n of k, or nil.
+func (db *DB) VRead(ctx context.Context, k fhir.Key, n int) (*Version, error) {
+	return db.one(ctx, db.prepared.vread, k, n)
+}
+
+// ReadAt returns the version of k that was current at the given moment, or nil
+// when there was none yet.
+func (db *DB) ReadAt(ctx context.Context, k fhir.Key, at time.Time) (*Version, error) {
+	return db.one(ctx, db.prepared.at, k, at)
+}
+
+func (db *DB) one(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*Version, error) {
+	typ, rid, err := db.number(k)
+	if err != nil {
+		return nil, err
+	}
+	v := Version{Key: k}
+	var op string
+	var codec int16
+	var body []byte
+	err = s.QueryRowContext(ctx, append([]any{rid, typ, k.ID}, more...)...).Scan(&v.Number, &v.Updated, &op, &codec, &body)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, fault("read "+k.Type, err)
+	}
+	return &v, db.fill(&v, op, codec, body)
+}
+
+// fill unpacks what was scanned into v.
+func (db *DB) fill(v *Version, op string, codec int16, body []byte) error {
+	if len(op) != 1 {
+		return fmt.Errorf("version %d of a %s has the operation %q", v.Number, v.Key.Type, op)
+	}
+	v.Op = Op(op[0])
+	if v.Deleted() {
+		return nil
+	}
+	stored, err := db.bodies.unpack(codec, body)
+	if err != nil {
+		return fmt.Errorf("unpack version %d of a %s: %w", v.Number, v.Key.Type, err)
+	}
+	v.Stored = stored
+	return nil
+}

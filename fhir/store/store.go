@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	_ "github.com/lib/pq" // the driver behind sql.Open("postgres", …)
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+// Config says how to reach the database.
+type Config struct {
+	DSN string // as lib/pq takes it; binary_parameters=yes is added
+
+	Conns  int  // connections at most; 4 for each core
+	Unsafe bool // accept a database that may lose acknowledged writes in a crash
+}
+
+// DB is the store. It is safe for use by any number of goroutines.
+type DB struct {
+	sql      *sql.DB
+	secret   secret
+	types    map[string]int16
+	names    map[int16]string
+	bodies   *bodies
+	prepared statements
+}
+
+// Open connects to a migrated database. It refuses one whose settings could lose
+// acknowledged writes, unless c.Unsafe says to go on.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	conns := c.Conns
+	if conns == 0 {
+		conns = 4 * runtime.GOMAXPROCS(0)
+	}
+	pool, err := sql.Open("postgres", withParameters(c.DSN))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	db := &DB{sql: pool, bodies: newBodies()}
+	if err := db.prepare(ctx, c.Unsafe); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// withParameters adds what every connection needs: binary parameters save a
+// round trip and the doubling of bytea as hex; the timeouts bound what a lost
+// client or a long statement can hold.
+func withParameters(dsn string) string {
+	separator, prefix := " ", ""
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		separator, prefix = "&", "?"
+		if strings.Contains(dsn, "?") {
+			prefix = "&"
+		}
+	}
+	parameters := []string{"binary_parameters=yes", "connect_timeout=3", "statement_timeout=10000", "idle_in_transaction_session_timeout=10000", "jit=off"}
+	kept := parameters[:0]
+	for _, p := range parameters {
+		if name, _, _ := strings.Cut(p, "="); !strings.Contains(dsn, name+"=") {
+			kept = append(kept, p)
+		}
+	}
+	if prefix == "" {
+		return dsn + separator + strings.Join(kept, separator)
+	}
+	return dsn + prefix + strings.Join(kept, separator)
+}
+
+func (db *DB) prepare(ctx context.Context, unsafe bool) error {
+	if !unsafe {
+		if err := refuseUnsafe(ctx, db.sql); err != nil {
+			return err
+		}
+	}
+	if err := db.loadInstallation(ctx); err != nil {
+		return err
+	}
+	if err := db.loadTypes(ctx); err != nil {
+		return err
+	}
+	return db.prepared.prepare(ctx, db.sql)
+}
+
+// refuseUnsafe fails when a setting of the server lets a crash lose what was
+// acknowledged, or hides running transactions from [DB.SafeTime].
+func refuseUnsafe(ctx context.Context, db *sql.DB) error {
+	const query = `SELECT name FROM pg_settings
+		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'track_activities') AND setting = 'off' ORDER BY name`
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return fault("read the settings of the database", err)
+	}
+	defer rows.Close()
+	var off []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return fmt.Errorf("read the settings of the database: %w", err)
+		}
+		off = append(off, name)
+	}
+	if len(off) > 0 {
+		return fmt.Errorf("the database has %s=off and could lose acknowledged writes: switch it on, or start with --unsafe", strings.Join(off, "=off, "))
+	}
+	return rows.Err()
+}
+
+func (db *DB) loadTypes(ctx context.Context) error {
+	rows, err := db.sql.QueryContext(ctx, `SELECT type, name FROM res_type`)
+	if err != nil {
+		return fault("read resource types", err)
+	}
+	defer rows.Close()
+	db.types, db.names = map[string]int16{}, map[int16]string{}
+	for rows.Next() {
+		var number int16
+		var name string
+		if err := rows.Scan(&number, &name); err != nil {
+			return fmt.Errorf("read resource types: %w", err)
+		}
+		db.types[name], db.names[number] = number, name
+	}
+	return rows.Err()
+}
+
+// Close gives the connections back.
+func (db *DB) Close() error { return db.sql.Close() }
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := db.sql.PingContext(ctx); err != nil {
+		return fault("ping the database", err)
+	}
+	return nil
+}
+
+// Stats returns the state of the connection pool.
+func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
+
+// number returns the number of k's resource type and k's rid.
+func (db *DB) number(k fhir.Key) (typ int16, rid int64, err error) {
+	typ, ok := db.types[k.Type]
+	if !ok {
+		return 0, 0, fmt.Errorf("resource type %q has no number in res_type", k.Type)
+	}
+	return typ, db.secret.rid(k), nil
+}
