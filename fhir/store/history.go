@@ -110,7 +110,8 @@ func (q *query) arg(v any) string {
 
 // historyQuery relies on the primary key of ver for one resource, on
 // ver_type_updated for a type and on ver_updated for the system. It asks for one
-// row more than wanted, which proves a next page.
+// row more than wanted, which proves a next page. What it asks of neighbouring
+// versions are scalar subqueries, which can only be look-ups by key.
 func historyQuery(h History, c cursor, typ int16, rid int64) *query {
 	q := &query{}
 	snapshot := "pg_current_snapshot()"
@@ -136,13 +137,13 @@ func historyQuery(h History, c cursor, typ int16, rid int64) *query {
 	}
 	if !h.To.IsZero() {
 		where = append(where, "v.updated < "+q.arg(h.To),
-			"NOT EXISTS (SELECT FROM ver n WHERE n.rid = v.rid AND n.ver = v.ver + 1 AND n.updated <= "+q.arg(h.From)+")")
+			"coalesce((SELECT n.updated FROM ver n WHERE n.rid = v.rid AND n.ver = v.ver + 1) > "+q.arg(h.From)+", true)")
 	}
 	if len(where) == 0 {
 		where = append(where, "true")
 	}
 	fmt.Fprintf(&q.sql, `SELECT %s::text, %s, v.seq, v.type, v.id, v.ver, v.updated, v.op,
-		v.ver = 1 OR EXISTS (SELECT FROM ver p WHERE p.rid = v.rid AND p.ver = v.ver - 1 AND p.op = 'D'), v.codec, v.body FROM ver v
+		v.ver = 1 OR coalesce((SELECT p.op = 'D' FROM ver p WHERE p.rid = v.rid AND p.ver = v.ver - 1), false), v.codec, v.body FROM ver v
 	WHERE %s ORDER BY v.updated DESC, v.seq DESC LIMIT %d`, snapshot, total, strings.Join(where, " AND "), h.Count+1)
 	return q
 }

@@ -1,0 +1,38 @@
+package interaction
+
+import (
+	"context"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// Delete marks k as deleted. Deleting what is not there is no error.
+// https://hl7.org/fhir/R4/http.html#delete
+func (s *Session) Delete(ctx context.Context, k fhir.Key, expect store.Expect) (Result, error) {
+	if err := s.grant.Allow(access.Delete, k.Type); err != nil {
+		return Result{}, err
+	}
+	w, err := s.store.Delete(ctx, k, expect, s.grant.Client())
+	if err != nil {
+		return Result{}, err
+	}
+	return settle(store.Row{Key: k, Op: store.Delete}, nil, w)
+}
+
+// Purge removes every version of k but the current one, for good, and says how
+// many there were.
+func (s *Session) Purge(ctx context.Context, k fhir.Key) (int, error) {
+	if err := s.grant.Allow(access.Purge, k.Type); err != nil {
+		return 0, err
+	}
+	v, err := s.store.Read(ctx, k)
+	switch {
+	case err != nil:
+		return 0, err
+	case v == nil:
+		return 0, unknown(k.Type)
+	}
+	return s.store.Purge(ctx, k)
+}

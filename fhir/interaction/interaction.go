@@ -1,0 +1,95 @@
+// Package interaction performs the RESTful interactions of FHIR for one caller:
+// what must happen between a request and the database. It asks the caller's
+// Grant first, and knows neither HTTP nor SQL.
+package interaction
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// Config configures an Engine.
+type Config struct {
+	Store *store.DB
+
+	NewID func() string // of a resource that is created; UUIDs that grow with time
+	Now   func() time.Time
+}
+
+// An Engine performs interactions. They are reached through a Session only.
+type Engine struct {
+	store *store.DB
+	newID func() string
+}
+
+// New returns an Engine.
+func New(c Config) *Engine {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = func() string { return newID(c.Now()) }
+	}
+	return &Engine{store: c.Store, newID: c.NewID}
+}
+
+// newID returns a UUID of version 7: milliseconds, then random bits.
+// https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
+func newID(now time.Time) string {
+	var u [16]byte
+	rand.Read(u[6:])
+	ms := uint64(now.UnixMilli())
+	for i := range 6 {
+		u[i] = byte(ms >> (40 - 8*i))
+	}
+	u[6] = u[6]&0x0F | 0x70
+	u[8] = u[8]&0x3F | 0x80
+	h := hex.EncodeToString(u[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// A Session performs interactions for one caller, so that none can be reached
+// without saying who asks.
+type Session struct {
+	*Engine
+	grant access.Grant
+}
+
+// For returns the session of the caller who has g.
+func (e *Engine) For(g access.Grant) *Session { return &Session{e, g} }
+
+// A Result is what a write led to: the version that is current after it.
+type Result struct {
+	store.Version
+	Outcome store.Outcome
+}
+
+// settle turns what the store says about a write into a Result or an Outcome.
+func settle(r store.Row, stored []byte, w store.Written) (Result, error) {
+	switch w.Outcome {
+	case store.Mismatch:
+		return Result{}, stale(w)
+	case store.Collision:
+		return Result{}, fhir.Errorf(fhir.Clash, fhir.Duplicate, r.Key.Type+".id", "This id cannot be used; choose another one.")
+	}
+	v := store.Version{Key: r.Key, Number: w.Version, Updated: w.Updated, Op: r.Op, Stored: stored}
+	return Result{v, w.Outcome}, nil
+}
+
+func stale(w store.Written) error {
+	o := fhir.Errorf(fhir.Stale, fhir.Conflict, "", "This is not the current version; read the resource, look at what changed, and send yours again with the new ETag in If-Match.")
+	if w.Version > 0 && !w.Deleted {
+		o.Issues[0].Text = "The resource has changed or is already there; read it, look at what changed, and send yours again with its ETag in If-Match."
+	}
+	o.Issues[0].Detail = "version-conflict"
+	return o
+}
+
+func unknown(typ string) error {
+	return fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "There is no %s with this id.", typ)
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/migrations/pgtest"
+)
+
+// TestPlans explains the hot statements on some thousand versions: none may read
+// a table from end to end, and histories come out of their index in order.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	db, err := Open(t.Context(), Config{DSN: database.DSN, Conns: 1, Unsafe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	const fill = `WITH n AS (SELECT generate_series(1, 5000) AS n),
+		r AS (INSERT INTO res (rid, type, id, ver, updated, hash, keys) SELECT n, 1 + n % 140, n::text, 3, now(), 0, '{}' FROM n)
+		INSERT INTO ver (updated, rid, ver, type, id, op, codec, body)
+		SELECT now() + (n + v) * interval '1 ms', n, v, 1 + n % 140, n::text, 'U', 0, '{}' FROM n, generate_series(1, 3) v`
+	for _, statement := range []string{fill, "ANALYZE"} {
+		if _, err := database.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := fhir.Key{Type: "Task", ID: "1"}
+	later := cursor{snapshot: "100:100:", safe: time.Now(), updated: time.Now(), seq: 9}
+	since := time.Now().Add(-time.Second)
+	history := func(h History, c cursor) (string, []any) {
+		h.Count = 50
+		q := historyQuery(h, c, db.types["Task"], db.secret.rid(k))
+		return q.sql.String(), q.args
+	}
+	for name, explain := range map[string]func() (string, []any){
+		"read":                 func() (string, []any) { return readQuery, []any{1, 1, "1"} },
+		"vread":                func() (string, []any) { return vreadQuery, []any{1, 1, "1", 1} },
+		"at":                   func() (string, []any) { return atQuery, []any{1, 1, "1", time.Now()} },
+		"history of instance":  func() (string, []any) { return history(History{Type: "Task", ID: "1"}, cursor{}) },
+		"history of type":      func() (string, []any) { return history(History{Type: "Task"}, cursor{}) },
+		"next page of type":    func() (string, []any) { return history(History{Type: "Task"}, later) },
+		"history of system":    func() (string, []any) { return history(History{}, cursor{}) },
+		"next page of system":  func() (string, []any) { return history(History{}, later) },
+		"system since a time":  func() (string, []any) { return history(History{Since: since}, cursor{safe: time.Now()}) },
+		"type at some moments": func() (string, []any) { return history(History{Type: "Task", From: since, To: time.Now()}, cursor{}) },
+	} {
+		query, args := explain()
+		plan := planOf(t, database, query, args)
+		if strings.Contains(plan, "Seq Scan") || strings.HasPrefix(name, "history of system") && strings.Contains(plan, `"Sort"`) {
+			t.Errorf("%s reads too much: %s", name, plan)
+		}
+	}
+}
+
+// planOf returns the kinds of the nodes of a plan, as JSON.
+func planOf(t *testing.T, db *pgtest.Database, query string, args []any) string {
+	t.Helper()
+	var plan json.RawMessage
+	if err := db.QueryRow("EXPLAIN (FORMAT JSON) "+query, args...).Scan(&plan); err != nil {
+		t.Fatal(fmt.Errorf("explain %s: %w", query, err))
+	}
+	return string(plan)
+}
+
+func BenchmarkPut(b *testing.B) {
+	db, err := Open(b.Context(), Config{DSN: pgtest.New(b).DSN, Unsafe: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	body := []byte(`{"resourceType":"Task","id":"x","note":[{"text":"` + strings.Repeat("some words ", 120) + `"}]}`)
+	for i := 0; b.Loop(); i++ {
+		row, err := db.Row(fhir.Key{Type: "Task", ID: fmt.Sprint(i)}, Create, body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := db.Put(b.Context(), row, Absent); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	db, err := Open(b.Context(), Config{DSN: pgtest.New(b).DSN, Unsafe: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	k := fhir.Key{Type: "Task", ID: "x"}
+	row, err := db.Row(k, Create, []byte(`{"resourceType":"Task","id":"x","note":[{"text":"`+strings.Repeat("some words ", 120)+`"}]}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := db.Put(b.Context(), row, Absent); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if v, err := db.Read(b.Context(), k); err != nil || v == nil {
+			b.Fatal(v, err)
+		}
+	}
+}
