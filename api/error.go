@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// A refusal is an error of HTTP rather than of FHIR: its status has no class of
+// Outcome behind it.
+type refusal struct {
+	status int
+	code   fhir.Code
+	text   string
+}
+
+// Error returns the sentence for the caller.
+func (r *refusal) Error() string { return r.text }
+
+// statuses maps what went wrong to the status that says so.
+// https://hl7.org/fhir/R4/http.html#Status-Codes
+var statuses = [...]int{
+	fhir.BadRequest:    http.StatusBadRequest,
+	fhir.Unprocessable: http.StatusUnprocessableEntity,
+	fhir.Unauthorized:  http.StatusUnauthorized,
+	fhir.Denied:        http.StatusForbidden,
+	fhir.Unknown:       http.StatusNotFound,
+	fhir.Gone:          http.StatusGone,
+	fhir.Clash:         http.StatusConflict,
+	fhir.Stale:         http.StatusPreconditionFailed,
+	fhir.TooLarge:      http.StatusRequestEntityTooLarge,
+	fhir.Busy:          http.StatusTooManyRequests,
+	fhir.Unavailable:   http.StatusServiceUnavailable,
+	fhir.Full:          http.StatusInsufficientStorage,
+}
+
+// handle adapts a handler that returns an error, and is the only place where an
+// error becomes a response.
+func (s *Server) handle(r route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		noteRoute(c.Request, r.path)
+		err := s.admitted(c, r)
+		if err == nil {
+			err = r.serve(c)
+		}
+		if err == nil {
+			return
+		}
+		c.Abort()
+		s.fail(c, err)
+	}
+}
+
+// admitted checks what every route demands before its handler runs.
+func (s *Server) admitted(c *gin.Context, r route) error {
+	if r.rule == granted {
+		if err := s.identify(c); err != nil {
+			return err
+		}
+	}
+	if r.path == "" {
+		return nil
+	}
+	if err := checkParams(r, c.Request.URL.Query()); err != nil {
+		return err
+	}
+	if !r.writes {
+		return nil
+	}
+	if err := unsupportedHeaders(c.Request.Header); err != nil {
+		return err
+	}
+	if s.config.Writable == nil {
+		return nil
+	}
+	return s.config.Writable()
+}
+
+// fail answers with the outcome that err stands for. What is a fault of ours is
+// logged under the id of the request, which the caller gets.
+func (s *Server) fail(c *gin.Context, err error) {
+	status, outcome := translate(err)
+	id := requestID(c.Request)
+	switch {
+	case status >= http.StatusInternalServerError && fhir.AsOutcome(err) == nil:
+		s.config.Log.ErrorContext(c.Request.Context(), "request failed", "request", id, "method", c.Request.Method, "route", routeOf(c.Request), "status", status, "err", err)
+		outcome.Issues[0].Text += " The id of this request is " + id + "."
+	}
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests || status == http.StatusInsufficientStorage {
+		c.Header("Retry-After", "2")
+	}
+	s.render(c, status, outcome.JSON())
+}
+
+// translate returns the status and outcome of err.
+func translate(err error) (int, *fhir.Outcome) {
+	if o := fhir.AsOutcome(err); o != nil {
+		return statuses[o.Class], o
+	}
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r.status, fhir.Errorf(fhir.BadRequest, r.code, "", "%s", r.text)
+	}
+	if u, ok := errors.AsType[*store.Unavailable](err); ok {
+		o := fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "The database cannot be reached, so nothing was stored; send the request again later.")
+		o.Issues[0].Detail = "not-stored"
+		if u.Unknown {
+			o.Issues[0].Text = "The database did not answer, so it is not known whether the request was carried out; look before you send it again."
+			o.Issues[0].Detail = "outcome-unknown"
+		}
+		return http.StatusServiceUnavailable, o
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Timeout, "", "The request took too long; send it again later.")
+	}
+	return http.StatusInternalServerError, fhir.Errorf(fhir.BadRequest, fhir.Exception, "", "The server has failed; nothing that you sent is to blame.")
+}
+
+// unsupportedHeaders refuses headers that would change what a write does and
+// that the server does not follow, rather than ignoring them.
+func unsupportedHeaders(h http.Header) error {
+	o := &fhir.Outcome{}
+	for _, name := range []string{"If-None-Exist", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
+		if h.Get(name) != "" {
+			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.NotSupported, Text: "The header " + name + " is not supported; nothing was stored. Leave it out."})
+		}
+	}
+	if len(o.Issues) > 0 {
+		return o
+	}
+	return nil
+}

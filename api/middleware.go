@@ -1,0 +1,189 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+const (
+	maxURL     = 8 << 10
+	maxTime    = 60 * time.Second // for everything but reading the body
+	maxWrite   = 10 * time.Minute // for the client to take the answer
+	headRoom   = 64 << 10         // memory that a request takes beside its body
+	admitAfter = 100 * time.Millisecond
+)
+
+// note is what the middleware learns about a request on its way.
+type note struct {
+	id    string
+	route string
+}
+
+type noteKey struct{}
+
+func noteOf(r *http.Request) *note {
+	n, ok := r.Context().Value(noteKey{}).(*note)
+	if !ok {
+		return &note{}
+	}
+	return n
+}
+
+func requestID(r *http.Request) string { return noteOf(r).id }
+
+func routeOf(r *http.Request) string { return noteOf(r).route }
+
+func noteRoute(r *http.Request, path string) { noteOf(r).route = path }
+
+// identified gives each request an id, the caller's own if it sends a sensible
+// one, and reports the request when it is answered.
+func (s *Server) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := &note{id: r.Header.Get("X-Request-Id")}
+		if !fhir.ValidID(n.id) {
+			n.id = strings.ToLower(rand.Text())
+		}
+		w.Header().Set("X-Request-Id", n.id)
+		start := time.Now()
+		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(seen, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
+		s.report(r, n, seen.status, time.Since(start))
+	})
+}
+
+// report logs a request without its address, which may name a patient.
+func (s *Server) report(r *http.Request, n *note, status int, took time.Duration) {
+	s.config.Log.DebugContext(r.Context(), "request", "request", n.id, "method", r.Method, "route", n.route, "status", status, "took", took)
+	if s.config.Observe != nil {
+		s.config.Observe(Observation{Method: r.Method, Route: n.route, Status: status, Took: took})
+	}
+}
+
+// A statusWriter remembers the status that was written.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+	begun  bool
+}
+
+// WriteHeader notes the status on its way.
+func (w *statusWriter) WriteHeader(status int) {
+	if !w.begun {
+		w.status, w.begun = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write begins the answer.
+func (w *statusWriter) Write(b []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// recovered turns a panic into a 500 with an id. The stack is logged, what was
+// panicked with only by its type: it may hold patient data.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.config.Log.ErrorContext(r.Context(), "panic", "request", requestID(r), "method", r.Method, "route", routeOf(r), "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			if seen, ok := w.(*statusWriter); ok && seen.begun {
+				panic(http.ErrAbortHandler)
+			}
+			writeOutcome(w, http.StatusInternalServerError, fhir.Errorf(fhir.BadRequest, fhir.Exception, "", "The server has failed; nothing that you sent is to blame. The id of this request is %s.", requestID(r)))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// writeOutcome answers outside of the router, always as JSON.
+func writeOutcome(w http.ResponseWriter, status int, o *fhir.Outcome) {
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(status)
+	// The caller may be gone, and there is nobody else to tell.
+	_, _ = w.Write(o.JSON())
+}
+
+// exposed are the headers that a script on another site may read.
+const exposed = "Content-Location, ETag, Last-Modified, Location, Retry-After, X-Request-Id"
+
+// crossOrigin lets scripts of any site call the API. They send no cookies, so
+// they can do nothing without a token of their own.
+func (s *Server) crossOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		if r.Header.Get("Origin") == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", exposed)
+		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, Prefer, X-Request-Id, X-Security-Context")
+		h.Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// compressed sends answers of a kilobyte and more as gzip to who takes it.
+func compressed(next http.Handler) http.Handler {
+	// The options are constants and valid, so this cannot fail.
+	wrap, _ := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1))
+	return wrap(next)
+}
+
+// expected returns how large the body of a request may well be.
+func (s *Server) expected(r *http.Request) int64 {
+	if r.ContentLength < 0 {
+		return s.config.Limits.Body
+	}
+	return r.ContentLength
+}
+
+// bounded refuses what the server has no room for: an address that is too long,
+// a body beyond the memory that is left.
+func (s *Server) bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.RequestURI) > maxURL {
+			writeOutcome(w, http.StatusRequestURITooLong, fhir.Errorf(fhir.BadRequest, fhir.TooLong, "", "The address is longer than %d bytes.", maxURL))
+			return
+		}
+		// A client that reads slowly is cut off in the end. Recorders of tests have no deadline.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWrite))
+		weight := min(headRoom+4*s.expected(r), s.config.Limits.Memory)
+		ctx, cancel := context.WithTimeout(r.Context(), admitAfter)
+		err := s.memory.Acquire(ctx, weight)
+		cancel()
+		if err != nil {
+			w.Header().Set("Retry-After", "2")
+			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "The server is busy, nothing was stored; send the request again later."))
+			return
+		}
+		defer s.memory.Release(weight)
+		ctx, cancel = context.WithTimeout(r.Context(), maxTime)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}

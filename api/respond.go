@@ -1,0 +1,135 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/openconsult/openconsult/api/web"
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/interaction"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// baseURL returns the public address of the API, without a last slash.
+func (s *Server) baseURL(r *http.Request) string {
+	if s.config.BaseURL != "" {
+		return s.config.BaseURL
+	}
+	scheme := "http://"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + r.Host + base
+}
+
+// versionHeaders says which version an answer is about.
+func versionHeaders(c *gin.Context, v *store.Version) {
+	c.Header("ETag", etag(v.Number))
+	c.Header("Last-Modified", v.Updated.UTC().Format(http.TimeFormat))
+}
+
+// resource answers with one version of a resource, or the part of it that the
+// request asks for.
+func (s *Server) resource(c *gin.Context, status int, v *store.Version) error {
+	selection, err := selectionOf(c, v.Key.Type)
+	if err != nil {
+		return err
+	}
+	body, err := fhir.Subset(v.Key.Type, v.Resource(), selection)
+	if err != nil {
+		return err
+	}
+	s.render(c, status, body)
+	return nil
+}
+
+// written answers a write, by what Prefer asks for.
+func (s *Server) written(c *gin.Context, r interaction.Result) error {
+	status := http.StatusOK
+	versionHeaders(c, &r.Version)
+	if r.Outcome == store.Created {
+		status = http.StatusCreated
+		c.Header("Location", fmt.Sprintf("%s/%s/_history/%d", s.baseURL(c.Request), r.Key, r.Number))
+	}
+	switch parsePrefer(c.Request.Header.Values("Prefer")).Return {
+	case "minimal":
+		c.Status(status)
+		return nil
+	case "OperationOutcome":
+		s.render(c, status, success(outcomeText(r)).JSON())
+		return nil
+	}
+	return s.resource(c, status, &r.Version)
+}
+
+func outcomeText(r interaction.Result) string {
+	switch r.Outcome {
+	case store.Created:
+		return "The " + r.Key.Type + " was created."
+	case store.Unchanged:
+		return "The " + r.Key.Type + " already is what you sent; there is no new version."
+	case store.Removed:
+		return "The " + r.Key.Type + " was deleted."
+	case store.Nothing:
+		return "There was no such " + r.Key.Type + ", so nothing was deleted."
+	}
+	return "The " + r.Key.Type + " was updated."
+}
+
+func success(text string) *fhir.Outcome {
+	return &fhir.Outcome{Issues: []fhir.Issue{{Severity: fhir.Information, Code: fhir.Informational, Text: text}}}
+}
+
+// render answers with a resource, given as JSON, in the format that the request
+// asks for. An error about the format itself is told in JSON.
+func (s *Server) render(c *gin.Context, status int, body []byte) {
+	f, err := negotiate(c.Request)
+	if err != nil {
+		f = jsonFormat
+	}
+	c.Header("Vary", "Accept, Accept-Encoding, Origin")
+	c.Header("X-Content-Type-Options", "nosniff")
+	if f == htmlFormat || f == jsonFormat && isPretty(c.Request) {
+		body = indented(body)
+	}
+	switch f {
+	case xmlFormat:
+		s.renderXML(c, status, body)
+	case htmlFormat:
+		page := web.Page{Title: strings.TrimPrefix(c.Request.URL.Path, base+"/"), Status: status, Base: s.baseURL(c.Request), JSON: body}
+		web.Headers(c.Writer.Header())
+		c.Data(status, "text/html; charset=utf-8", page.HTML())
+	default:
+		c.Data(status, jsonType, body)
+	}
+}
+
+func (s *Server) renderXML(c *gin.Context, status int, body []byte) {
+	r, err := fhir.Decode("", body)
+	if err != nil {
+		s.config.Log.ErrorContext(c.Request.Context(), "a resource of ours does not decode", "request", requestID(c.Request), "route", routeOf(c.Request), "err", err)
+		c.Data(http.StatusInternalServerError, jsonType, fhir.Errorf(fhir.BadRequest, fhir.Exception, "", "The server could not write this resource as XML; ask for JSON. The id of this request is %s.", requestID(c.Request)).JSON())
+		return
+	}
+	doc := r.AppendXML(nil)
+	if isPretty(c.Request) {
+		doc = fhir.IndentXML(doc)
+	}
+	c.Data(status, xmlType, doc)
+}
+
+func isPretty(r *http.Request) bool { return r.URL.Query().Get("_pretty") == "true" }
+
+// indented returns JSON for people. Numbers keep their text.
+func indented(body []byte) []byte {
+	var b bytes.Buffer
+	if err := json.Indent(&b, body, "", "  "); err != nil {
+		return body
+	}
+	return b.Bytes()
+}

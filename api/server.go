@@ -1,0 +1,136 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/openconsult/openconsult/conformance"
+	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/interaction"
+)
+
+// Limits bound what a request may cost.
+type Limits struct {
+	Body   int64 // bytes of a body; 5 MiB
+	Bundle int64 // of a Bundle; 50 MiB
+	Binary int64 // of a Binary; 100 MiB
+	Memory int64 // of all requests under way together; 1 GiB
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&l.Body, 5<<20)
+	def(&l.Bundle, 50<<20)
+	def(&l.Binary, 100<<20)
+	def(&l.Memory, 1<<30)
+	return l
+}
+
+// Config configures a Server.
+type Config struct {
+	Engine  *interaction.Engine
+	Log     *slog.Logger // nil is slog.Default
+	BaseURL string       // public address of /fhir without a last slash; empty is what the request names
+	Version string       // of the software
+	Started time.Time    // when; zero is now
+	Limits  Limits       // zero fields mean their defaults
+	Purge   bool         // serve $purge
+
+	// Caller says what the sender of a request may do. Nil means nobody may do
+	// anything that is not public.
+	Caller func(*http.Request) (access.Grant, error)
+
+	// Writable returns an Outcome when nothing can be stored at the moment. Nil
+	// means that it always can.
+	Writable func() error
+
+	// Observe is told of every request that was answered. It may be nil.
+	Observe func(Observation)
+}
+
+// An Observation is what is measured of one request. Route is a template, never
+// an address that a client sent.
+type Observation struct {
+	Method string
+	Route  string
+	Status int
+	Took   time.Duration
+}
+
+// A Server answers FHIR requests under /fhir.
+type Server struct {
+	config   Config
+	router   *gin.Engine
+	memory   *semaphore.Weighted
+	metadata *conformance.Statements
+}
+
+// New returns a Server. It fails when a route has no access rule.
+func New(c Config) (*Server, error) {
+	c.Limits = c.Limits.withDefaults()
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Started.IsZero() {
+		c.Started = time.Now()
+	}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory)}
+	routes := s.routes()
+	if err := checkRules(routes); err != nil {
+		return nil, err
+	}
+	statements, err := conformance.New(s.served(routes))
+	if err != nil {
+		return nil, fmt.Errorf("make the capability statement: %w", err)
+	}
+	s.metadata = statements
+	s.router = s.newRouter(routes)
+	return s, nil
+}
+
+// newRouter returns gin without its defaults: it trusts no proxy, logs nothing,
+// and guesses no address.
+func (s *Server) newRouter(routes []route) *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	// Nil is valid, so this cannot fail.
+	_ = e.SetTrustedProxies(nil)
+	e.RedirectTrailingSlash = false
+	e.HandleMethodNotAllowed = true
+	e.UseRawPath = false
+	for _, r := range routes {
+		for _, method := range r.methods() {
+			e.Handle(method, base+r.path, s.handle(r))
+		}
+	}
+	e.NoRoute(s.handle(route{path: "", rule: public, serve: s.noRoute}))
+	e.NoMethod(s.handle(route{path: "", rule: public, serve: s.noMethod}))
+	return e
+}
+
+// checkRules fails when a route says nothing about who may use it.
+func checkRules(routes []route) error {
+	var problems []error
+	for _, r := range routes {
+		if r.rule == unruled {
+			problems = append(problems, fmt.Errorf("route %s %s has no access rule", r.method, r.path))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Handler returns the server as an http.Handler, with everything around the
+// routes: request ids, logs, panics, CORS, compression and limits.
+func (s *Server) Handler() http.Handler {
+	return s.identified(s.recovered(s.crossOrigin(compressed(s.bounded(s.router)))))
+}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// create serves POST [base]/[type]. https://hl7.org/fhir/R4/http.html#create
+func (s *Server) create(c *gin.Context) error {
+	typ, err := typeParam(c)
+	if err != nil {
+		return err
+	}
+	if err := writable(c); err != nil {
+		return err
+	}
+	r, err := s.decodeAny(c, typ, "")
+	if err != nil {
+		return err
+	}
+	done, err := s.session(c).Create(c.Request.Context(), r)
+	if err != nil {
+		return err
+	}
+	return s.written(c, done)
+}
+
+// update serves PUT [base]/[type]/[id]. https://hl7.org/fhir/R4/http.html#update
+func (s *Server) update(c *gin.Context) error {
+	k, expect, err := target(c)
+	if err != nil {
+		return err
+	}
+	r, err := s.decodeAny(c, k.Type, k.ID)
+	if err != nil {
+		return err
+	}
+	done, err := s.session(c).Update(c.Request.Context(), k.ID, r, expect)
+	if err != nil {
+		return err
+	}
+	return s.written(c, done)
+}
+
+// patch serves PATCH [base]/[type]/[id] with JSON Patch.
+// https://hl7.org/fhir/R4/http.html#patch
+func (s *Server) patch(c *gin.Context) error {
+	k, expect, err := target(c)
+	if err != nil {
+		return err
+	}
+	name, ok := splitType(c.GetHeader("Content-Type"))
+	if !ok || formatOf(name) != patchFormat {
+		c.Header("Accept-Patch", "application/json-patch+json")
+		return unsupportedType("application/json-patch+json")
+	}
+	ops, err := s.readBody(c, s.config.Limits.Body)
+	if err != nil {
+		return err
+	}
+	done, err := s.session(c).Patch(c.Request.Context(), k, ops, expect)
+	if err != nil {
+		if done.Number > 0 {
+			versionHeaders(c, &done.Version)
+		}
+		return err
+	}
+	return s.written(c, done)
+}
+
+// delete serves DELETE [base]/[type]/[id].
+// https://hl7.org/fhir/R4/http.html#delete
+func (s *Server) delete(c *gin.Context) error {
+	k, expect, err := target(c)
+	if err != nil {
+		return err
+	}
+	done, err := s.session(c).Delete(c.Request.Context(), k, expect)
+	if err != nil {
+		return err
+	}
+	if done.Number > 0 {
+		versionHeaders(c, &done.Version)
+	}
+	if parsePrefer(c.Request.Header.Values("Prefer")).Return == "OperationOutcome" {
+		s.render(c, http.StatusOK, success(outcomeText(done)).JSON())
+		return nil
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// purge serves POST [base]/[type]/[id]/$purge, which is the operator's.
+func (s *Server) purge(c *gin.Context) error {
+	k, err := keyParam(c)
+	if err != nil {
+		return err
+	}
+	n, err := s.session(c).Purge(c.Request.Context(), k)
+	if err != nil {
+		return err
+	}
+	s.config.Log.WarnContext(c.Request.Context(), "history purged", "request", requestID(c.Request), "type", k.Type, "resource", logged(k), "versions", n)
+	s.render(c, http.StatusOK, success("The earlier versions were removed for good.").JSON())
+	return nil
+}
+
+// logged returns a name for k that the log may hold: an id that a client chose
+// can be a patient's number. It is the beginning of the SHA-256 of Type/id.
+func logged(k fhir.Key) string {
+	sum := sha256.Sum256([]byte(k.String()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// writable makes sure that the answer to a create can be given before anything
+// is stored.
+func writable(c *gin.Context) error {
+	if _, err := negotiate(c.Request); err != nil {
+		return err
+	}
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if c.GetHeader(name) != "" {
+			return fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "%s has no meaning for a create; use it with PUT.", name)
+		}
+	}
+	return nil
+}
+
+// target returns the resource that a write is about and what must be true of
+// it. It also makes sure that the answer can be given.
+func target(c *gin.Context) (fhir.Key, store.Expect, error) {
+	k, err := keyParam(c)
+	if err != nil {
+		return k, 0, err
+	}
+	if _, err := negotiate(c.Request); err != nil {
+		return k, 0, err
+	}
+	expect, err := expectation(c.Request.Header)
+	if err == nil && expect == store.Absent && c.Request.Method != http.MethodPut {
+		err = fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "If-None-Match has no meaning for %s; use If-Match.", c.Request.Method)
+	}
+	return k, expect, err
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// config is what the command line asks for, with every default filled in.
+type config struct {
+	base     string
+	dsn      string
+	raw      bool // the workload goes to the database
+	token    string
+	prefer   string
+	timeout  time.Duration
+	workload workload
+	typeName string
+	clients  int
+	requests int64
+	duration time.Duration
+	rate     float64
+	seed     uint64
+	set      int
+	people   int
+	json     bool
+}
+
+const (
+	closedClients   = 8
+	openClients     = 64
+	defaultDuration = 10 * time.Second
+)
+
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var c config
+	var workloadName string
+	f := flag.NewFlagSet("fhirbench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.StringVar(&c.base, "base", "", "base `URL` of the server, such as http://127.0.0.1:8080/fhir (required but for raw workloads)")
+	f.StringVar(&c.dsn, "dsn", "", "database of an OpenConsult server, as lib/pq takes it (raw workloads only)")
+	f.StringVar(&c.token, "token", "", "bearer `token` sent with every request")
+	f.StringVar(&c.prefer, "return", "", "send Prefer: return=`what` with writes: minimal, representation or OperationOutcome")
+	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "longest wait for one answer")
+	f.StringVar(&workloadName, "workload", "create", strings.Join(workloadNames(), ", ")+"; raw-create, raw-read and raw-update run the server's statements on -dsn")
+	f.StringVar(&c.typeName, "type", "Communication", strings.Join(typeNames(), ", "))
+	f.IntVar(&c.clients, "c", 0, fmt.Sprintf("requests in flight at most (default %d, with -rate %d)", closedClients, openClients))
+	f.Int64Var(&c.requests, "n", 0, "stop after this many requests")
+	f.DurationVar(&c.duration, "d", 0, fmt.Sprintf("stop after this time (default %v without -n)", defaultDuration))
+	f.Float64Var(&c.rate, "rate", 0, "open loop: requests due each second; latency counts from the due time")
+	f.Uint64Var(&c.seed, "seed", 1, "seed of the content; the same seed makes the same resources")
+	f.IntVar(&c.set, "set", 1000, "resources made before read, vread, update and mixed are measured")
+	f.IntVar(&c.people, "people", 100, "patients made first, with a practice, to refer to; 0 refers to resources that do not exist")
+	f.BoolVar(&c.json, "json", false, "print the report as one JSON object")
+	if err := f.Parse(args); err != nil {
+		return config{}, err
+	}
+	c, err := c.complete(workloadName, f.Args())
+	if err != nil {
+		fmt.Fprintf(stderr, "fhirbench: %v\n", err)
+	}
+	return c, err
+}
+
+// complete checks what was asked for and fills in the defaults that depend on other flags.
+func (c config) complete(workloadName string, rest []string) (config, error) {
+	if len(rest) > 0 {
+		return c, fmt.Errorf("unexpected argument %q: every setting is a flag", rest[0])
+	}
+	workloadName, c.raw = strings.CutPrefix(workloadName, rawPrefix)
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	w, ok := workloadNamed(workloadName)
+	if !ok {
+		return c, fmt.Errorf("-workload %q: give one of %s", workloadName, strings.Join(workloadNames(), ", "))
+	}
+	c.workload = w
+	c.base = strings.TrimRight(c.base, "/")
+	if c.clients == 0 {
+		c.clients = closedClients
+		if c.rate > 0 {
+			c.clients = openClients
+		}
+	}
+	// Each client writes only to its own share of the set, so that no two writes meet at one resource.
+	c.set = max(c.set, c.clients)
+	if c.requests == 0 && c.duration == 0 {
+		c.duration = defaultDuration
+	}
+	return c, nil
+}
+
+func (c config) check() error {
+	u, err := url.Parse(c.base)
+	switch {
+	case c.raw != (c.dsn != ""):
+		return errors.New("-dsn and the raw workloads go together")
+	case c.raw:
+	case err != nil:
+		return fmt.Errorf("-base: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("-base %q: give the http or https URL of the server", c.base)
+	}
+	switch {
+	case !slices.Contains(typeNames(), c.typeName):
+		return fmt.Errorf("-type %q: give one of %s", c.typeName, strings.Join(typeNames(), ", "))
+	case !slices.Contains([]string{"", "minimal", "representation", "OperationOutcome"}, c.prefer):
+		return fmt.Errorf("-return %q: give minimal, representation or OperationOutcome", c.prefer)
+	case c.clients < 0 || c.requests < 0 || c.duration < 0 || c.set < 0 || c.people < 0 || c.timeout <= 0:
+		return errors.New("-c, -n, -d, -set and -people must not be negative, and -timeout must be positive")
+	case !(c.rate >= 0 && c.rate <= 1e6):
+		return errors.New("-rate: give a number of requests a second from 0 to 1000000")
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package main
+
+// workload is a named mix of interactions.
+type workload struct {
+	name string
+	mix  []share
+	// growing says that what a client creates joins its share of the set.
+	growing bool
+}
+
+// share is one interaction's part of a mix, in percent.
+type share struct {
+	kind    kind
+	percent int
+}
+
+var workloads = []workload{
+	{name: "create", mix: []share{{create, 100}}},
+	{name: "read", mix: []share{{read, 100}}},
+	{name: "vread", mix: []share{{vread, 100}}},
+	{name: "update", mix: []share{{update, 100}}},
+	{name: "mixed", mix: []share{{read, 50}, {create, 25}, {update, 20}, {remove, 5}}, growing: true},
+}
+
+func workloadNamed(name string) (workload, bool) {
+	for _, w := range workloads {
+		if w.name == name {
+			return w, true
+		}
+	}
+	return workload{}, false
+}
+
+func workloadNames() []string {
+	names := make([]string, len(workloads))
+	for i, w := range workloads {
+		names[i] = w.name
+	}
+	return names
+}
+
+// needsSet says whether resources must exist before the first request.
+func (w workload) needsSet() bool {
+	for _, s := range w.mix {
+		if s.kind != create {
+			return true
+		}
+	}
+	return false
+}
+
+// kindAt returns the interaction at a point of the mix, from 0 to 99.
+func (w workload) kindAt(point int) kind {
+	for _, s := range w.mix {
+		if point < s.percent {
+			return s.kind
+		}
+		point -= s.percent
+	}
+	return w.mix[0].kind
+}

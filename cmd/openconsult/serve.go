@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/fhir/interaction"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// The times of a graceful stop.
+const (
+	drain = 25 * time.Second       // for requests under way
+	grace = 200 * time.Millisecond // between saying that we are not ready and taking no more
+)
+
+func serveCommand() *cobra.Command {
+	return command("serve", "Serve FHIR until interrupted", func(ctx context.Context, s *settings, _ []string) error {
+		return serve(ctx, s, newLog(s))
+	})
+}
+
+func serve(ctx context.Context, s *settings, log *slog.Logger) error {
+	if err := checkAuth(s); err != nil {
+		return err
+	}
+	certificate, err := certificate(s)
+	if err != nil {
+		return err
+	}
+	// Whether the address is free is known before the database is touched.
+	listener, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on --addr: %w", err)
+	}
+	defer listener.Close()
+	db, err := openDatabase(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	err = serveOn(ctx, s, log, db, secured(listener, certificate))
+	return errors.Join(err, db.stop())
+}
+
+func secured(l net.Listener, certificate *tls.Certificate) net.Listener {
+	if certificate == nil {
+		return l
+	}
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}, NextProtos: []string{"h2", "http/1.1"}})
+}
+
+func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, listener net.Listener) error {
+	data, err := store.Open(ctx, store.Config{DSN: db.dsn, Conns: s.Conns, Unsafe: s.Unsafe})
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	admin, err := newAdmin(s, data)
+	if err != nil {
+		return err
+	}
+	disk := newDisk(s, db)
+	server, err := api.New(api.Config{
+		Engine:   interaction.New(interaction.Config{Store: data}),
+		Log:      log,
+		BaseURL:  s.BaseURL,
+		Version:  version(),
+		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
+		Purge:    s.Purge,
+		Caller:   api.TrustAll,
+		Writable: disk.writable,
+		Observe:  admin.observe,
+	})
+	if err != nil {
+		return err
+	}
+	log.Warn("there is no sign-in: whoever reaches this address may read and change everything", "auth", "none")
+	log.Info("serving", "fhir", listener.Addr().String(), "admin", admin.address(), "version", version())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return run(ctx, listener, server.Handler(), admin.notReady, log) })
+	group.Go(func() error { return admin.run(ctx, log) })
+	return group.Wait()
+}
+
+// run serves handler until ctx is done, then lets the requests under way finish.
+func run(ctx context.Context, l net.Listener, handler http.Handler, leaving func(), log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	leaving()
+	time.Sleep(grace)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
+}
+
+// checkAuth makes sure that a server without sign-in can only be reached from
+// its own machine.
+func checkAuth(s *settings) error {
+	if s.Auth != "none" {
+		return fmt.Errorf("say who may do what: --auth=none trusts everybody who reaches the address and serves on loopback only; there is no other way to sign in yet")
+	}
+	host, _, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return fmt.Errorf("read --addr: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--auth=none serves on loopback only: use --addr 127.0.0.1:PORT, not %s", s.Addr)
+	}
+	return nil
+}

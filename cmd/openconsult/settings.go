@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+)
+
+// environmentPrefix begins the name of every setting in the environment:
+// --base-url is OPENCONSULT_BASE_URL.
+const environmentPrefix = "OPENCONSULT_"
+
+// settings is everything that can be set. Each is a flag, an environment
+// variable and a key of the configuration file; the flag goes before the
+// variable, and that before the file.
+type settings struct {
+	Config string
+
+	Addr      string
+	AdminAddr string
+	BaseURL   string
+	Auth      string
+
+	DSN     string
+	DataDir string
+	Conns   int
+	Unsafe  bool
+
+	TLS     string
+	TLSCert string
+	TLSKey  string
+
+	LogLevel string
+	DiskFree float64
+	Purge    bool
+
+	MaxBody   int64
+	MaxBundle int64
+	MaxBinary int64
+}
+
+// flags declares the settings, and with them their defaults.
+func (s *settings) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("openconsult", pflag.ContinueOnError)
+	f.StringVar(&s.Config, "config", "", "YAML file with settings, by the names of these flags")
+	f.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "address to serve FHIR on")
+	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:0", "address for /livez, /readyz, /metrics and pprof; port 0 takes a free one, empty is off")
+	f.StringVar(&s.BaseURL, "base-url", "", "public address of the API, such as https://fhir.example.org/fhir; empty is what each request names")
+	f.StringVar(&s.Auth, "auth", "", "who may do what: none trusts everybody who reaches the address, which then must be loopback")
+	f.StringVar(&s.DSN, "dsn", "", "PostgreSQL to use; empty runs a private one in --data-dir")
+	f.StringVar(&s.DataDir, "data-dir", "openconsult-data", "directory of the private PostgreSQL")
+	f.IntVar(&s.Conns, "conns", 0, "database connections at most; 0 is four for each core")
+	f.BoolVar(&s.Unsafe, "unsafe", false, "accept a database that may lose acknowledged writes in a crash")
+	f.StringVar(&s.TLS, "tls", "", "dev makes a certificate for this start")
+	f.StringVar(&s.TLSCert, "tls-cert", "", "certificate file (PEM)")
+	f.StringVar(&s.TLSKey, "tls-key", "", "key file of the certificate (PEM)")
+	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
+	f.Float64Var(&s.DiskFree, "disk-free", 5, "percentage of the disk under --data-dir that must be free for writes")
+	f.BoolVar(&s.Purge, "purge", false, "serve $purge, which removes the earlier versions of a resource for good")
+	f.Int64Var(&s.MaxBody, "max-body", 5<<20, "bytes of a request body at most")
+	f.Int64Var(&s.MaxBundle, "max-bundle", 50<<20, "bytes of a Bundle at most")
+	f.Int64Var(&s.MaxBinary, "max-binary", 100<<20, "bytes of a Binary at most")
+	return f
+}
+
+// complete fills what was not given as a flag from the environment and the
+// file, and refuses what it does not know in either.
+func complete(f *pflag.FlagSet, environment []string) error {
+	vars, err := environmentSettings(f, environment)
+	if err != nil {
+		return err
+	}
+	path := vars["config"]
+	if flag := f.Lookup("config"); flag.Changed {
+		path = flag.Value.String()
+	}
+	file, err := fileSettings(f, path)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	f.VisitAll(func(flag *pflag.Flag) {
+		value, given := vars[flag.Name]
+		if !given {
+			value, given = file[flag.Name]
+		}
+		if flag.Changed || !given {
+			return
+		}
+		if err := flag.Value.Set(value); err != nil {
+			problems = append(problems, fmt.Errorf("setting %s: %w", flag.Name, err))
+		}
+	})
+	return errors.Join(problems...)
+}
+
+// environmentSettings returns the settings in the environment by flag name.
+// Variables for the tests are none of them.
+func environmentSettings(f *pflag.FlagSet, environment []string) (map[string]string, error) {
+	found := map[string]string{}
+	var unknown []string
+	for _, entry := range environment {
+		variable, value, _ := strings.Cut(entry, "=")
+		rest, ours := strings.CutPrefix(variable, environmentPrefix)
+		if !ours || rest == "SHARED" || strings.HasPrefix(rest, "TEST_") {
+			continue
+		}
+		name := strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+		if f.Lookup(name) == nil {
+			unknown = append(unknown, variable)
+			continue
+		}
+		found[name] = value
+	}
+	return found, refuseUnknown("environment", unknown)
+}
+
+func fileSettings(f *pflag.FlagSet, path string) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no configuration file %s", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	var values map[string]yaml.Node
+	if err := yaml.Unmarshal(b, &values); err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	found := map[string]string{}
+	var unknown []string
+	for name, node := range values {
+		if f.Lookup(name) == nil || name == "config" || node.Kind != yaml.ScalarNode {
+			unknown = append(unknown, name)
+			continue
+		}
+		found[name] = node.Value
+	}
+	return found, refuseUnknown(path, unknown)
+}
+
+func refuseUnknown(where string, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return fmt.Errorf("unknown settings in %s: %s (openconsult config shows the known ones)", where, strings.Join(names, ", "))
+}

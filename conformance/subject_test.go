@@ -1,0 +1,69 @@
+package conformance_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/fhir/interaction"
+	"github.com/openconsult/openconsult/fhir/store"
+	"github.com/openconsult/openconsult/migrations/pgtest"
+)
+
+// A subject is a running server under test with a database of its own.
+type subject struct {
+	base    string // URL of the FHIR endpoint, ending in /fhir
+	restart func() // stops it and starts it on the same database; may change base
+}
+
+// serve starts a server for one script and stops it at the end of the test.
+func serve(t *testing.T) *subject {
+	t.Helper()
+	dsn := pgtest.New(t).DSN
+	s := &subject{}
+	var stop func()
+	s.base, stop = start(t, dsn)
+	t.Cleanup(func() { stop() })
+	s.restart = func() {
+		stop()
+		s.base, stop = start(t, dsn)
+	}
+	return s
+}
+
+// start serves the resources of one database on an address of its own.
+func start(t *testing.T, dsn string) (base string, stop func()) {
+	t.Helper()
+	// The database of a test does not wait for the disk, which a server does
+	// not accept otherwise.
+	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base = "http://" + l.Addr().String() + "/fhir"
+	server, err := api.New(api.Config{
+		Engine:  interaction.New(interaction.Config{Store: data}),
+		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
+		BaseURL: base,
+		Version: "test",
+		Caller:  api.TrustAll,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &http.Server{Handler: server.Handler()}
+	go h.Serve(l)
+	return base, func() {
+		if err := h.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		data.Close()
+	}
+}
