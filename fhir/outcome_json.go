@@ -3,6 +3,8 @@ package fhir
 import (
 	"bytes"
 	"html"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -13,6 +15,7 @@ const OutcomeSystem = "https://fhir.openconsult.example/CodeSystem/outcome"
 // JSON returns o as an OperationOutcome resource.
 // https://hl7.org/fhir/R4/operationoutcome.html
 func (o *Outcome) JSON() []byte {
+	o = o.printable()
 	dst := []byte(`{"resourceType":"OperationOutcome","text":{"status":"generated","div":`)
 	dst = AppendString(dst, o.narrative())
 	dst = append(dst, `},"issue":[`...)
@@ -23,6 +26,23 @@ func (o *Outcome) JSON() []byte {
 		dst = is.append(dst)
 	}
 	return append(dst, `]}`...)
+}
+
+// printable returns o without characters that a FHIR string may not hold, which
+// a text may repeat from what a client sent.
+func (o *Outcome) printable() *Outcome {
+	clean := func(r rune) rune {
+		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' {
+			return '\uFFFD'
+		}
+		return r
+	}
+	issues := slices.Clone(o.Issues)
+	for i := range issues {
+		issues[i].Text = strings.Map(clean, issues[i].Text)
+		issues[i].Expression = strings.Map(clean, issues[i].Expression)
+	}
+	return &Outcome{Class: o.Class, Issues: issues}
 }
 
 func (o *Outcome) narrative() string {

@@ -68,3 +68,16 @@ func TestAsOutcome(t *testing.T) {
 		t.Errorf("Error is %q", got)
 	}
 }
+
+// TestOutcomeIsAlwaysAResource repeats what a client may send in a text.
+func TestOutcomeIsAlwaysAResource(t *testing.T) {
+	t.Parallel()
+	o := fhir.Errorf(fhir.BadRequest, fhir.Value, "a\x01", "There is no %q and no %s.", "\x00", "\x1f\xff<b>\u2028")
+	r, err := fhir.Decode("OperationOutcome", o.JSON())
+	if err != nil {
+		t.Fatalf("%s: %v", o.JSON(), err)
+	}
+	if _, err := fhir.DecodeXML("OperationOutcome", r.AppendXML(nil)); err != nil {
+		t.Errorf("as XML: %v", err)
+	}
+}
