@@ -108,7 +108,8 @@ func (q *query) arg(v any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
-// historyQuery relies on the primary key of ver for one resource, on
+// historyQuery relies on the primary key of ver for one resource, fenced so that
+// nothing else is walked in search of it, on
 // ver_type_updated for a type and on ver_updated for the system. It asks for one
 // row more than wanted, which proves a next page. What it asks of neighbouring
 // versions are scalar subqueries, which can only be look-ups by key.
@@ -118,13 +119,13 @@ func historyQuery(h History, c cursor, typ int16, rid int64) *query {
 	if c.snapshot != "" {
 		snapshot = q.arg(c.snapshot) + "::pg_snapshot"
 	}
-	total := "-1"
+	total, from := "-1", "ver"
 	where := []string{}
 	switch {
 	case h.ID != "":
-		r := q.arg(rid)
-		total = fmt.Sprintf("(SELECT count(*) FROM ver n WHERE n.rid = %s AND pg_visible_in_snapshot(n.xid, %s))", r, snapshot)
-		where = append(where, "v.rid = "+r, "v.type = "+q.arg(typ), "v.id = "+q.arg(h.ID))
+		from = "(SELECT * FROM ver WHERE rid = " + q.arg(rid) + " OFFSET 0)"
+		total = fmt.Sprintf("(SELECT count(*) FROM ver n WHERE n.rid = v.rid AND pg_visible_in_snapshot(n.xid, %s))", snapshot)
+		where = append(where, "v.type = "+q.arg(typ), "v.id = "+q.arg(h.ID))
 	case h.Type != "":
 		where = append(where, "v.type = "+q.arg(typ))
 	}
@@ -143,7 +144,7 @@ func historyQuery(h History, c cursor, typ int16, rid int64) *query {
 		where = append(where, "true")
 	}
 	fmt.Fprintf(&q.sql, `SELECT %s::text, %s, v.seq, v.type, v.id, v.ver, v.updated, v.op,
-		v.ver = 1 OR coalesce((SELECT p.op = 'D' FROM ver p WHERE p.rid = v.rid AND p.ver = v.ver - 1), false), v.codec, v.body FROM ver v
-	WHERE %s ORDER BY v.updated DESC, v.seq DESC LIMIT %d`, snapshot, total, strings.Join(where, " AND "), h.Count+1)
+		v.ver = 1 OR coalesce((SELECT p.op = 'D' FROM ver p WHERE p.rid = v.rid AND p.ver = v.ver - 1), false), v.codec, v.body FROM %s v
+	WHERE %s ORDER BY v.updated DESC, v.seq DESC LIMIT %d`, snapshot, total, from, strings.Join(where, " AND "), h.Count+1)
 	return q
 }

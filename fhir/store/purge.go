@@ -9,8 +9,8 @@ import (
 // Purge removes every version of k but the current one, for good, and says how
 // many there were.
 func (db *DB) Purge(ctx context.Context, k fhir.Key) (int, error) {
-	const query = `DELETE FROM ver v USING res r
-		WHERE r.rid = $1 AND r.type = $2 AND r.id = $3 AND v.rid = r.rid AND v.ver < r.ver`
+	const query = `DELETE FROM ver WHERE rid = $1 AND type = $2 AND id = $3
+		AND ver < (SELECT max(ver) FROM ver n WHERE n.rid = $1)`
 	typ, rid, err := db.number(k)
 	if err != nil {
 		return 0, err

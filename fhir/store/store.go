@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/lib/pq" // the driver behind sql.Open("postgres", …)
+	"github.com/lib/pq"
 
 	"github.com/openconsult/openconsult/fhir"
 )
@@ -38,10 +38,16 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if conns == 0 {
 		conns = 4 * runtime.GOMAXPROCS(0)
 	}
-	pool, err := sql.Open("postgres", withParameters(c.DSN))
+	connector, err := pq.NewConnector(withParameters(c.DSN))
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	d := dialer{silence: silence}
+	if strings.Contains(c.DSN, "statement_timeout=") {
+		d.silence = 0 // statements may take longer than we know
+	}
+	connector.Dialer(d)
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	db := &DB{sql: pool, bodies: newBodies()}
@@ -51,6 +57,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	return db, nil
 }
+
+// statementTimeout is after how long Postgres gives up a statement.
+const statementTimeout = 10 * time.Second
 
 // withParameters adds what every connection needs: binary parameters save a
 // round trip and the doubling of bytea as hex; the timeouts bound what a lost
@@ -63,7 +72,7 @@ func withParameters(dsn string) string {
 			prefix = "&"
 		}
 	}
-	parameters := []string{"binary_parameters=yes", "connect_timeout=3", "statement_timeout=10000", "idle_in_transaction_session_timeout=10000", "jit=off"}
+	parameters := []string{"binary_parameters=yes", "connect_timeout=3", fmt.Sprintf("statement_timeout=%d", statementTimeout.Milliseconds()), "idle_in_transaction_session_timeout=10000", "jit=off"}
 	kept := parameters[:0]
 	for _, p := range parameters {
 		if name, _, _ := strings.Cut(p, "="); !strings.Contains(dsn, name+"=") {

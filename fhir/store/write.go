@@ -79,18 +79,24 @@ type Written struct {
 	Deleted bool // on a Mismatch: the current version is a deletion
 }
 
+// currentQuery is the newest version that the snapshot of a statement shows, by
+// the primary key of ver.
+const currentQuery = `SELECT ver, updated, op = 'D' AS deleted, id, hash FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1`
+
+// timeQuery takes the transaction's id before the time. See [DB.SafeTime].
+const timeQuery = `SELECT date_trunc('milliseconds', clock_timestamp()) AS ts FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) q WHERE q.xid IS NOT NULL`
+
 // putQuery inserts or updates the search row and appends the version. The
 // second arm answers when nothing was written, with what the statement's
 // snapshot shows: whether the current version is a deletion, and whether id and
 // body are the same. The first arm tells the same of the version before, and
-// whether the snapshot showed it. It relies on the primary key of res.
+// whether the snapshot showed it. It relies on the primary keys.
 const putQuery = `
-WITH t AS MATERIALIZED (
-	SELECT date_trunc('milliseconds', clock_timestamp()) AS ts FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) q WHERE q.xid IS NOT NULL),
-old AS MATERIALIZED (SELECT ver, deleted FROM res WHERE rid = $1 AND type = $2 AND id = $3),
+WITH t AS MATERIALIZED (` + timeQuery + `),
+old AS MATERIALIZED (` + currentQuery + `),
 u AS (
 	INSERT INTO res AS r (rid, type, id, ver, deleted, updated, hash, keys)
-	SELECT $1, $2, $3, 1, false, t.ts, $4, '{}' FROM t WHERE $5 <= 0 OR EXISTS (SELECT FROM old)
+	SELECT $1, $2, $3, 1, false, t.ts, $4, '{}' FROM t WHERE $5 <= 0 OR EXISTS (SELECT FROM old WHERE id = $3)
 	ON CONFLICT (rid, type) DO UPDATE SET ver = r.ver + 1, deleted = false, hash = excluded.hash,
 		updated = greatest(excluded.updated, r.updated + interval '1 millisecond')
 	WHERE r.id = excluded.id AND (r.deleted OR r.hash <> excluded.hash)
@@ -101,7 +107,7 @@ v AS (
 	SELECT updated, $1, ver, $2, $3, $6::"char", $7, $4, $8, nullif($9, ''), $10 FROM u)
 SELECT true, u.ver, u.updated, coalesce((SELECT deleted FROM old), true), coalesce((SELECT ver FROM old), 0) = u.ver - 1, true FROM u
 UNION ALL
-SELECT false, r.ver, r.updated, r.deleted, r.id = $3, r.hash = $4 FROM res r WHERE r.rid = $1 AND r.type = $2 AND NOT EXISTS (SELECT FROM u)`
+SELECT false, ver, updated, deleted, id = $3, hash = $4 FROM old WHERE NOT EXISTS (SELECT FROM u)`
 
 // maxRaces bounds how often a write is tried again because another one came
 // between its snapshot and its lock.
@@ -133,6 +139,9 @@ func (db *DB) put(ctx context.Context, r Row, expect Expect) (w Written, settled
 		// Without a demanded version nothing may keep the row from being
 		// inserted but a writer that the snapshot does not show.
 		return w, expect > 0, nil
+	case isClash(err):
+		w.Outcome = Collision
+		return w, true, nil
 	case err != nil:
 		return w, false, fault("put "+r.Key.Type, err)
 	case wrote:
@@ -142,6 +151,13 @@ func (db *DB) put(ctx context.Context, r Row, expect Expect) (w Written, settled
 	w.Deleted = gone
 	w.Outcome = refusal(w, expect, same, equal)
 	return w, w.Outcome != Updated, nil
+}
+
+// isClash reports whether err says that the first version of a resource has the
+// rid of a resource of another type.
+func isClash(err error) bool {
+	e, ok := errors.AsType[*pq.Error](err)
+	return ok && e.Code == "23505" && e.Constraint == "ver_pkey"
 }
 
 // madeAnew says whether a version that was written is the first one or follows a
@@ -175,21 +191,25 @@ func refusal(w Written, expect Expect, sameID, sameBody bool) Outcome {
 }
 
 // deleteQuery marks the search row and appends a version without a body that
-// keeps the access keys of the one before.
+// keeps the access keys of the one before. It is an insert that always meets its
+// row, since an update would lock every partition.
 const deleteQuery = `
-WITH t AS MATERIALIZED (
-	SELECT date_trunc('milliseconds', clock_timestamp()) AS ts FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) q WHERE q.xid IS NOT NULL),
+WITH t AS MATERIALIZED (` + timeQuery + `),
+old AS MATERIALIZED (` + currentQuery + `),
 u AS (
-	UPDATE res r SET ver = ver + 1, deleted = true, hash = 0, updated = greatest(t.ts, r.updated + interval '1 millisecond'),
-		keys = '{}', refs = '{}', t1 = NULL, t1h = NULL, t2 = NULL, t2h = NULL, t3 = NULL, t3h = NULL, n1 = NULL, s1 = NULL, strs = NULL, sorts = NULL
-	FROM t WHERE rid = $1 AND type = $2 AND id = $3 AND NOT deleted AND ($4 = 0 OR $4 = ver)
+	INSERT INTO res AS r (rid, type, id, ver, deleted, updated, hash, keys)
+	SELECT $1, $2, $3, 1, true, t.ts, 0, '{}' FROM t, old WHERE old.id = $3 AND NOT old.deleted AND ($4 = 0 OR $4 = old.ver)
+	ON CONFLICT (rid, type) DO UPDATE SET ver = r.ver + 1, deleted = true, hash = 0, keys = '{}', refs = '{}',
+		updated = greatest(excluded.updated, r.updated + interval '1 millisecond'),
+		t1 = NULL, t1h = NULL, t2 = NULL, t2h = NULL, t3 = NULL, t3h = NULL, n1 = NULL, s1 = NULL, strs = NULL, sorts = NULL
+	WHERE r.id = excluded.id AND NOT r.deleted AND ($4 = 0 OR $4 = r.ver)
 	RETURNING ver, updated),
 v AS (
 	INSERT INTO ver (updated, rid, ver, type, id, op, codec, hash, acl, origin)
 	SELECT u.updated, $1, u.ver, $2, $3, 'D', 0, 0, coalesce((SELECT acl FROM ver p WHERE p.rid = $1 AND p.ver = u.ver - 1), '{}'), nullif($5, '') FROM u)
 SELECT true, ver, updated, false FROM u
 UNION ALL
-SELECT false, r.ver, r.updated, r.deleted FROM res r WHERE r.rid = $1 AND r.type = $2 AND r.id = $3 AND NOT EXISTS (SELECT FROM u)`
+SELECT false, ver, updated, deleted FROM old WHERE id = $3 AND NOT EXISTS (SELECT FROM u)`
 
 // Delete appends a version that says the resource is deleted, if expect, a
 // version or Anything, holds. Deleting what is not there is no error.
