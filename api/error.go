@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -21,6 +22,10 @@ type refusal struct {
 
 // Error returns the sentence for the caller.
 func (r *refusal) Error() string { return r.text }
+
+// statusGone is what logs and metrics say of a request whose client has gone
+// away before the answer; there is nobody to read it.
+const statusGone = 499
 
 // statuses maps what went wrong to the status that says so.
 // https://hl7.org/fhir/R4/http.html#Status-Codes
@@ -44,6 +49,7 @@ var statuses = [...]int{
 func (s *Server) handle(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		noteRoute(c.Request, r.path)
+		answerHeaders(c.Writer.Header())
 		err := s.admitted(c, r)
 		if err == nil {
 			err = r.serve(c)
@@ -58,15 +64,19 @@ func (s *Server) handle(r route) gin.HandlerFunc {
 
 // admitted checks what every route demands before its handler runs.
 func (s *Server) admitted(c *gin.Context, r route) error {
+	// A slash within a segment would be taken for one between two.
+	if strings.Contains(strings.ToLower(c.Request.URL.RawPath), "%2f") {
+		return s.noRoute(c)
+	}
 	if r.rule == granted {
-		if err := s.identify(c); err != nil {
+		if err := s.identify(c, r); err != nil {
 			return err
 		}
 	}
 	if r.path == "" {
 		return nil
 	}
-	if err := checkParams(r, c.Request.URL.Query()); err != nil {
+	if err := checkParams(r, c.Request.URL.RawQuery); err != nil {
 		return err
 	}
 	if !r.writes {
@@ -86,12 +96,18 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 func (s *Server) fail(c *gin.Context, err error) {
 	status, outcome := translate(err)
 	id := requestID(c.Request)
-	switch {
-	case status >= http.StatusInternalServerError && fhir.AsOutcome(err) == nil:
-		s.config.Log.ErrorContext(c.Request.Context(), "request failed", "request", id, "method", c.Request.Method, "route", routeOf(c.Request), "status", status, "err", err)
+	if status >= http.StatusInternalServerError && fhir.AsOutcome(err) == nil {
+		if c.Request.Context().Err() == context.Canceled {
+			c.Status(statusGone)
+			return
+		}
+		s.config.Log.ErrorContext(c.Request.Context(), "request failed", "request", id, "method", methodOf(c.Request), "route", routeOf(c.Request), "status", status, "err", err)
 		outcome.Issues[0].Text += " The id of this request is " + id + "."
 	}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests || status == http.StatusInsufficientStorage {
+	switch status {
+	case http.StatusUnauthorized:
+		c.Header("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInsufficientStorage:
 		c.Header("Retry-After", "2")
 	}
 	s.render(c, status, outcome.JSON())
@@ -124,8 +140,8 @@ func translate(err error) (int, *fhir.Outcome) {
 // that the server does not follow, rather than ignoring them.
 func unsupportedHeaders(h http.Header) error {
 	o := &fhir.Outcome{}
-	for _, name := range []string{"If-None-Exist", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
-		if h.Get(name) != "" {
+	for _, name := range []string{"If-None-Exist", "If-Unmodified-Since", "Content-Range", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
+		if len(h.Values(name)) > 0 {
 			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.NotSupported, Text: "The header " + name + " is not supported; nothing was stored. Leave it out."})
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,10 +27,9 @@ const (
 	xmlType  = "application/fhir+xml; charset=utf-8"
 )
 
-// formatOf returns the format that a media type or a value of _format names. A
-// plus sign that a query decoded to a space is taken for a plus sign.
+// formatOf returns the format that a media type or a value of _format names.
 func formatOf(name string) format {
-	switch strings.ToLower(strings.ReplaceAll(name, " ", "+")) {
+	switch strings.ToLower(name) {
 	case "json", "application/json", "text/json", "application/fhir+json":
 		return jsonFormat
 	case "xml", "application/xml", "text/xml", "application/fhir+xml":
@@ -100,7 +100,9 @@ func quality(entry string) float64 {
 // https://hl7.org/fhir/R4/http.html#mime-type
 func negotiate(r *http.Request) (format, error) {
 	if value := r.URL.Query().Get("_format"); value != "" {
-		name, ok := splitType(strings.ReplaceAll(value, " ", "+"))
+		// The query made a space of a plus sign that was not encoded.
+		name, parameters, _ := strings.Cut(value, ";")
+		name, ok := splitType(strings.ReplaceAll(strings.TrimSpace(name), " ", "+") + ";" + parameters)
 		f := formatOf(name)
 		if !ok || f == unknownFormat || f == patchFormat {
 			return 0, notAcceptable("_format")
@@ -111,20 +113,33 @@ func negotiate(r *http.Request) (format, error) {
 	if strings.TrimSpace(accept) == "" {
 		return jsonFormat, nil
 	}
+	if f := preferred(parseAccept(accept)); f != unknownFormat {
+		return f, nil
+	}
+	return 0, notAcceptable("Accept")
+}
+
+// preferred returns the format with the highest quality, the first of several.
+// A wildcard stands for what no other entry names, JSON before XML.
+func preferred(list []preference) format {
+	named := func(f format) bool {
+		return slices.ContainsFunc(list, func(p preference) bool { return formatOf(p.name) == f })
+	}
 	best, top := unknownFormat, 0.0
-	for _, p := range parseAccept(accept) {
+	for _, p := range list {
 		f := formatOf(p.name)
-		if p.name == "*/*" || p.name == "application/*" {
+		switch {
+		case p.name != "*/*" && p.name != "application/*":
+		case !named(jsonFormat):
 			f = jsonFormat
+		case !named(xmlFormat):
+			f = xmlFormat
 		}
 		if f != unknownFormat && f != patchFormat && p.quality > top {
 			best, top = f, p.quality
 		}
 	}
-	if best == unknownFormat {
-		return 0, notAcceptable("Accept")
-	}
-	return best, nil
+	return best
 }
 
 func notAcceptable(where string) error {

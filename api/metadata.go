@@ -20,7 +20,7 @@ func (s *Server) capabilities(c *gin.Context) error {
 	}
 	c.Header("ETag", tag)
 	c.Header("Cache-Control", "no-cache")
-	if none := c.GetHeader("If-None-Match"); none != "" {
+	if none, sent := headerList(c.Request.Header, "If-None-Match"); sent {
 		t, ok := parseTags(none)
 		if !ok {
 			return fhir.Errorf(fhir.BadRequest, fhir.Value, "", `If-None-Match takes ETags, such as W/"3", or *.`)

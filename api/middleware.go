@@ -4,21 +4,24 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/openconsult/openconsult/fhir"
 )
 
 const (
 	maxURL     = 8 << 10
-	maxTime    = 60 * time.Second // for everything but reading the body
+	maxTime    = 60 * time.Second // for everything but the way of a large body and of the answer
 	maxWrite   = 10 * time.Minute // for the client to take the answer
 	headRoom   = 64 << 10         // memory that a request takes beside its body
+	smallBody  = 32 << 10         // bytes of a body that has its place among small requests
 	admitAfter = 100 * time.Millisecond
 )
 
@@ -55,17 +58,28 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", n.id)
 		start := time.Now()
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		// An answer that is broken off is told of, too.
+		defer func() { s.report(r, n, seen.status, time.Since(start)) }()
 		next.ServeHTTP(seen, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
-		s.report(r, n, seen.status, time.Since(start))
 	})
 }
 
 // report logs a request without its address, which may name a patient.
 func (s *Server) report(r *http.Request, n *note, status int, took time.Duration) {
-	s.config.Log.DebugContext(r.Context(), "request", "request", n.id, "method", r.Method, "route", n.route, "status", status, "took", took)
+	s.config.Log.DebugContext(r.Context(), "request", "request", n.id, "method", methodOf(r), "route", n.route, "status", status, "took", took)
 	if s.config.Observe != nil {
-		s.config.Observe(Observation{Method: r.Method, Route: n.route, Status: status, Took: took})
+		s.config.Observe(Observation{Method: methodOf(r), Route: n.route, Status: status, Took: took})
 	}
+}
+
+// methodOf returns the method of r if it is one that anything takes. Others are
+// whatever a client made up, which neither logs nor metrics should repeat.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
 }
 
 // A statusWriter remembers the status that was written.
@@ -104,18 +118,27 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			s.config.Log.ErrorContext(r.Context(), "panic", "request", requestID(r), "method", r.Method, "route", routeOf(r), "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			s.config.Log.ErrorContext(r.Context(), "panic", "request", requestID(r), "method", methodOf(r), "route", routeOf(r), "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			if seen, ok := w.(*statusWriter); ok && seen.begun {
 				panic(http.ErrAbortHandler)
 			}
+			clearAnswer(w.Header())
 			writeOutcome(w, http.StatusInternalServerError, fhir.Errorf(fhir.BadRequest, fhir.Exception, "", "The server has failed; nothing that you sent is to blame. The id of this request is %s.", requestID(r)))
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
+// clearAnswer removes what an answer that was not given would have said.
+func clearAnswer(h http.Header) {
+	maps.DeleteFunc(h, func(name string, _ []string) bool {
+		return name != "X-Request-Id" && !strings.HasPrefix(name, "Access-Control-")
+	})
+}
+
 // writeOutcome answers outside of the router, always as JSON.
 func writeOutcome(w http.ResponseWriter, status int, o *fhir.Outcome) {
+	answerHeaders(w.Header())
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
 	// The caller may be gone, and there is nobody else to tell.
@@ -147,7 +170,7 @@ func (s *Server) crossOrigin(next http.Handler) http.Handler {
 	})
 }
 
-// compressed sends answers of a kilobyte and more as gzip to who takes it.
+// compressed sends answers of a kilobyte and more as gzip or zstd to who takes it.
 func compressed(next http.Handler) http.Handler {
 	// The options are constants and valid, so this cannot fail.
 	wrap, _ := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1))
@@ -159,7 +182,7 @@ func (s *Server) expected(r *http.Request) int64 {
 	if r.ContentLength < 0 {
 		return s.config.Limits.Body
 	}
-	return r.ContentLength
+	return min(r.ContentLength, s.config.Limits.Memory)
 }
 
 // bounded refuses what the server has no room for: an address that is too long,
@@ -170,20 +193,42 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			writeOutcome(w, http.StatusRequestURITooLong, fhir.Errorf(fhir.BadRequest, fhir.TooLong, "", "The address is longer than %d bytes.", maxURL))
 			return
 		}
-		// A client that reads slowly is cut off in the end. Recorders of tests have no deadline.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWrite))
-		weight := min(headRoom+4*s.expected(r), s.config.Limits.Memory)
+		size := s.expected(r)
+		limit := maxTime + time.Duration(size/slowest)*time.Second
+		setDeadlines(w, size, limit+maxWrite)
+		room, weight := s.room(size)
 		ctx, cancel := context.WithTimeout(r.Context(), admitAfter)
-		err := s.memory.Acquire(ctx, weight)
+		err := room.Acquire(ctx, weight)
 		cancel()
 		if err != nil {
 			w.Header().Set("Retry-After", "2")
 			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "The server is busy, nothing was stored; send the request again later."))
 			return
 		}
-		defer s.memory.Release(weight)
-		ctx, cancel = context.WithTimeout(r.Context(), maxTime)
+		defer room.Release(weight)
+		ctx, cancel = context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// room returns what a request with a body of that size takes its memory from, and
+// how much: the tree and the text of a resource are about four times its body.
+// Small requests have room of their own, so that large bodies that trickle in
+// keep nobody out who only wants to read.
+func (s *Server) room(size int64) (*semaphore.Weighted, int64) {
+	if size <= smallBody {
+		return s.small, headRoom + 4*size
+	}
+	return s.memory, min(headRoom+4*size, s.config.Limits.Memory)
+}
+
+// setDeadlines makes sure that a client that sends or reads slowly is cut off in
+// the end, also one whose body nobody reads. Recorders of tests have no deadlines.
+func setDeadlines(w http.ResponseWriter, size int64, write time.Duration) {
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(time.Now().Add(write))
+	if size > 0 {
+		_ = connection.SetReadDeadline(time.Now().Add(arrival(size)))
+	}
 }

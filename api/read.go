@@ -2,7 +2,8 @@ package api
 
 import (
 	"net/http"
-	"strconv"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -38,11 +39,11 @@ func (s *Server) vread(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(c.Param("vid"), 10, 32)
-	if err != nil || n < 1 {
+	n, ok := versionNumber(c.Param("vid"))
+	if !ok {
 		return fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "There is no such version of a %s with this id.", k.Type)
 	}
-	v, err := s.session(c).VRead(c.Request.Context(), k, int(n))
+	v, err := s.session(c).VRead(c.Request.Context(), k, n)
 	return s.version(c, v, err)
 }
 
@@ -57,6 +58,9 @@ func (s *Server) version(c *gin.Context, v *store.Version, err error) error {
 	}
 	f, err := negotiateFor(c.Request, v)
 	if err != nil {
+		return err
+	}
+	if err := matches(c, v); err != nil {
 		return err
 	}
 	fresh, err := notModified(c, v)
@@ -78,10 +82,23 @@ type period struct{ from, to time.Time } // to is not part of it
 // last returns the last millisecond of p.
 func (p period) last() time.Time { return p.to.Add(-time.Millisecond) }
 
-// parsePeriod reads a parameter that is a FHIR date or dateTime. Without a zone
-// it is UTC.
+// dateTime is the form of a date or dateTime, also one without seconds.
+// https://hl7.org/fhir/R4/datatypes.html#dateTime
+var dateTime = regexp.MustCompile(`^\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?)?)?$`)
+
+// parsePeriod reads a parameter that is a FHIR date or dateTime. A date is one
+// in UTC. A moment in whole seconds stands for its second, one with a fraction
+// for its millisecond.
 func parsePeriod(name, s string) (period, error) {
 	s = restorePlus(s)
+	// The parser of the library takes more than FHIR does.
+	if !dateTime.MatchString(s) {
+		s = ""
+	}
+	fraction := time.Second
+	if strings.Contains(s, ".") {
+		fraction = time.Millisecond
+	}
 	for _, l := range []struct {
 		layout string
 		add    func(time.Time) time.Time
@@ -90,22 +107,14 @@ func parsePeriod(name, s string) (period, error) {
 		{"2006-01", func(t time.Time) time.Time { return t.AddDate(0, 1, 0) }},
 		{"2006-01-02", func(t time.Time) time.Time { return t.AddDate(0, 0, 1) }},
 		{"2006-01-02T15:04Z07:00", func(t time.Time) time.Time { return t.Add(time.Minute) }},
-		{time.RFC3339Nano, fraction},
+		{time.RFC3339Nano, func(t time.Time) time.Time { return t.Truncate(fraction).Add(fraction) }},
 	} {
-		if t, err := time.Parse(l.layout, s); err == nil {
+		// There is no year 0 in FHIR.
+		if t, err := time.Parse(l.layout, s); err == nil && t.UTC().Year() > 0 {
 			return period{t.UTC(), l.add(t).UTC()}, nil
 		}
 	}
 	return period{}, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "%s is no date or time: write YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone, Z or +hh:mm.", name)
-}
-
-// fraction ends a moment given in whole seconds after its second, and one given
-// more precisely after its millisecond.
-func fraction(t time.Time) time.Time {
-	if t.Nanosecond() == 0 {
-		return t.Add(time.Second)
-	}
-	return t.Truncate(time.Millisecond).Add(time.Millisecond)
 }
 
 // restorePlus undoes what a query makes of the plus sign of a time zone.

@@ -92,8 +92,6 @@ func (s *Server) render(c *gin.Context, status int, body []byte) {
 	if err != nil {
 		f = jsonFormat
 	}
-	c.Header("Vary", "Accept, Accept-Encoding, Origin")
-	c.Header("X-Content-Type-Options", "nosniff")
 	if f == htmlFormat || f == jsonFormat && isPretty(c.Request) {
 		body = indented(body)
 	}
@@ -107,6 +105,15 @@ func (s *Server) render(c *gin.Context, status int, body []byte) {
 	default:
 		c.Data(status, jsonType, body)
 	}
+}
+
+// answerHeaders sets what is true of every answer: what it depends on, that it
+// is what it says it is, and that nobody keeps it for others or shows it again
+// without asking. R4 says nothing about caches; answers are about patients.
+func answerHeaders(h http.Header) {
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Vary", "Accept, Accept-Encoding, Authorization, Origin, Prefer")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 func (s *Server) renderXML(c *gin.Context, status int, body []byte) {

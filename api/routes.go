@@ -82,19 +82,33 @@ func (s *Server) served(routes []route) conformance.Served {
 	return served
 }
 
+// noRoute answers an address that is none.
 func (s *Server) noRoute(c *gin.Context) error {
+	if strings.TrimSuffix(c.Request.URL.Path, "/") == base {
+		return fhir.Errorf(fhir.Unknown, fhir.NotSupported, "", "There are no batches, transactions and searches of the whole system here; send each request to the address that it is about. %s/metadata says what there is.", base)
+	}
 	return fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "There is nothing at this address; the FHIR API is under %s, and %s/metadata says what it serves.", base, base)
 }
+
+// readOnly are the addresses right under base that are no type of resource.
+var readOnly = []string{"metadata", "_history"}
 
 // noMethod answers a method that an address does not take. An address of no
 // resource type takes none at all.
 func (s *Server) noMethod(c *gin.Context) error {
 	first, _, _ := strings.Cut(strings.TrimPrefix(c.Request.URL.Path, base+"/"), "/")
-	if first != "metadata" && first != "_history" {
-		if _, err := resourceType(first); err != nil {
-			c.Writer.Header().Del("Allow")
-			return err
-		}
+	allow := c.Writer.Header().Get("Allow")
+	switch _, err := resourceType(first); {
+	case slices.Contains(readOnly, first):
+		allow = "GET, HEAD"
+	case err != nil:
+		c.Writer.Header().Del("Allow")
+		return err
+	}
+	c.Header("Allow", allow+", OPTIONS")
+	if c.Request.Method == http.MethodOptions {
+		c.Status(http.StatusNoContent)
+		return nil
 	}
 	return &refusal{http.StatusMethodNotAllowed, fhir.NotSupported, "This address does not take " + c.Request.Method + "; the Allow header says what it takes."}
 }
@@ -121,7 +135,8 @@ func keyParam(c *gin.Context) (fhir.Key, error) {
 		return fhir.Key{}, err
 	}
 	id := c.Param("id")
-	if !fhir.ValidID(id) {
+	// As part of an address these two mean other addresses.
+	if !fhir.ValidID(id) || id == "." || id == ".." {
 		return fhir.Key{}, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "The address has no valid id: 1 to 64 letters, digits, hyphens and full stops.")
 	}
 	return fhir.Key{Type: typ, ID: id}, nil
@@ -129,7 +144,11 @@ func keyParam(c *gin.Context) (fhir.Key, error) {
 
 // checkParams refuses query parameters that r does not take, so that none is
 // silently ignored.
-func checkParams(r route, q url.Values) error {
+func checkParams(r route, query string) error {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return fhir.Errorf(fhir.BadRequest, fhir.Structure, "", "The address has a query that cannot be read; write name=value, separated by &, with other characters as %%XX.")
+	}
 	o := &fhir.Outcome{}
 	known := append([]string{"_format", "_pretty"}, r.params...)
 	names := make([]string, 0, len(q))
@@ -143,6 +162,8 @@ func checkParams(r route, q url.Values) error {
 			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.NotSupported, Text: "There is no parameter " + shown(name) + " here; the ones there are: " + strings.Join(known, ", ") + "."})
 		case len(q[name]) > 1:
 			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.Invalid, Text: "The parameter " + name + " is given twice; give it once."})
+		case name == "_pretty" && !slices.Contains([]string{"", "true", "false"}, q.Get(name)):
+			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.Value, Text: "_pretty is true or false."})
 		}
 	}
 	if len(o.Issues) > 0 {

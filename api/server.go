@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -20,7 +21,7 @@ type Limits struct {
 	Body   int64 // bytes of a body; 5 MiB
 	Bundle int64 // of a Bundle; 50 MiB
 	Binary int64 // of a Binary; 100 MiB
-	Memory int64 // of all requests under way together; 1 GiB
+	Memory int64 // of all requests with large bodies under way together; 1 GiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -71,20 +72,22 @@ type Observation struct {
 type Server struct {
 	config   Config
 	router   *gin.Engine
-	memory   *semaphore.Weighted
+	memory   *semaphore.Weighted // for requests with large bodies
+	small    *semaphore.Weighted // for the others, a quarter beside it
 	metadata *conformance.Statements
 }
 
 // New returns a Server. It fails when a route has no access rule.
 func New(c Config) (*Server, error) {
 	c.Limits = c.Limits.withDefaults()
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
-	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory)}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4)}
 	routes := s.routes()
 	if err := checkRules(routes); err != nil {
 		return nil, err
@@ -113,6 +116,10 @@ func (s *Server) newRouter(routes []route) *gin.Engine {
 			e.Handle(method, base+r.path, s.handle(r))
 		}
 	}
+	// Without these a POST would take the names for those of types.
+	for _, name := range readOnly {
+		e.POST(base+"/"+name, s.handle(route{path: "", rule: public, serve: s.noMethod}))
+	}
 	e.NoRoute(s.handle(route{path: "", rule: public, serve: s.noRoute}))
 	e.NoMethod(s.handle(route{path: "", rule: public, serve: s.noMethod}))
 	return e
@@ -122,8 +129,11 @@ func (s *Server) newRouter(routes []route) *gin.Engine {
 func checkRules(routes []route) error {
 	var problems []error
 	for _, r := range routes {
-		if r.rule == unruled {
+		switch {
+		case r.rule == unruled:
 			problems = append(problems, fmt.Errorf("route %s %s has no access rule", r.method, r.path))
+		case r.rule == granted && r.interaction == "":
+			problems = append(problems, fmt.Errorf("route %s %s asks for a Grant, but not for what", r.method, r.path))
 		}
 	}
 	return errors.Join(problems...)

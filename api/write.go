@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -55,8 +53,9 @@ func (s *Server) patch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	name, ok := splitType(c.GetHeader("Content-Type"))
-	if !ok || formatOf(name) != patchFormat {
+	header := c.GetHeader("Content-Type")
+	name, ok := splitType(header)
+	if !ok || !isUTF8(header) || formatOf(name) != patchFormat {
 		c.Header("Accept-Patch", "application/json-patch+json")
 		return unsupportedType("application/json-patch+json")
 	}
@@ -102,20 +101,13 @@ func (s *Server) purge(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.session(c).Purge(c.Request.Context(), k)
+	purged, err := s.session(c).Purge(c.Request.Context(), k)
 	if err != nil {
 		return err
 	}
-	s.config.Log.WarnContext(c.Request.Context(), "history purged", "request", requestID(c.Request), "type", k.Type, "resource", logged(k), "versions", n)
+	s.config.Log.WarnContext(c.Request.Context(), "history purged", "request", requestID(c.Request), "type", k.Type, "rid", purged.RID, "versions", purged.Versions)
 	s.render(c, http.StatusOK, success("The earlier versions were removed for good.").JSON())
 	return nil
-}
-
-// logged returns a name for k that the log may hold: an id that a client chose
-// can be a patient's number. It is the beginning of the SHA-256 of Type/id.
-func logged(k fhir.Key) string {
-	sum := sha256.Sum256([]byte(k.String()))
-	return hex.EncodeToString(sum[:8])
 }
 
 // writable makes sure that the answer to a create can be given before anything
@@ -125,7 +117,7 @@ func writable(c *gin.Context) error {
 		return err
 	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {
-		if c.GetHeader(name) != "" {
+		if len(c.Request.Header.Values(name)) > 0 {
 			return fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "%s has no meaning for a create; use it with PUT.", name)
 		}
 	}

@@ -25,6 +25,9 @@ func command(use, short string, run func(ctx context.Context, s *settings, args 
 		if err := complete(c.Flags(), os.Environ()); err != nil {
 			return err
 		}
+		if err := s.check(); err != nil {
+			return err
+		}
 		return run(c.Context(), s, args)
 	}
 	return c
@@ -57,7 +60,7 @@ func configCommand() *cobra.Command {
 			}
 			value := f.Value.String()
 			if f.Name == "dsn" && value != "" {
-				value = "(hidden)"
+				value = hidden
 			}
 			fmt.Fprintf(c.OutOrStdout(), "# %s\n%s: %s\n", f.Usage, f.Name, quoteYAML(f, value))
 		})

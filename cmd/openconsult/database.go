@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	_ "github.com/lib/pq" // the driver behind sql.Open("postgres", …)
 
@@ -20,7 +19,6 @@ import (
 // runs as long as this process does.
 type database struct {
 	dsn     string
-	sql     *sql.DB
 	private *pgserver.Server // nil for the operator's
 }
 
@@ -37,32 +35,45 @@ func openDatabase(ctx context.Context, s *settings, log *slog.Logger) (*database
 		}
 		db.dsn = db.private.DSN()
 	}
-	var err error
-	if db.sql, err = sql.Open("postgres", db.dsn); err == nil {
-		err = migrations.Up(ctx, db.sql)
-	}
-	if err != nil {
+	if err := migrate(ctx, db.dsn); err != nil {
 		return nil, errors.Join(err, db.stop())
 	}
 	return db, nil
 }
 
+// migrate keeps no connection: one that dies later would make a clean stop fail.
+func migrate(ctx context.Context, dsn string) error {
+	pool, err := sql.Open("postgres", dsn)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	return errors.Join(migrations.Up(ctx, pool), pool.Close())
+}
+
 func (db *database) stop() error {
-	var err error
-	if db.sql != nil {
-		err = db.sql.Close()
+	if db.private == nil {
+		return nil
 	}
-	if db.private != nil {
-		err = errors.Join(err, db.private.Stop())
-	}
-	return err
+	return db.private.Stop()
 }
 
 // newLog returns a logger of JSON lines on standard error.
 func newLog(s *settings) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(strings.ToUpper(s.LogLevel))); err != nil {
-		level = slog.LevelInfo
-	}
+	// complete has checked the level.
+	level, _ := logLevel(s.LogLevel)
 	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func logLevel(name string) (slog.Level, error) {
+	switch name {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("--log-level is debug, info, warn or error, not %q", name)
 }

@@ -21,7 +21,7 @@ import (
 // The times of a graceful stop.
 const (
 	drain = 25 * time.Second       // for requests under way
-	grace = 200 * time.Millisecond // between saying that we are not ready and taking no more
+	grace = 200 * time.Millisecond // between saying that we are not ready, taking no more connections, and no more requests
 )
 
 func serveCommand() *cobra.Command {
@@ -77,7 +77,7 @@ func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, l
 		Version:  version(),
 		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
 		Purge:    s.Purge,
-		Caller:   api.TrustAll,
+		Caller:   trustLocal(s.BaseURL),
 		Writable: disk.writable,
 		Observe:  admin.observe,
 	})
@@ -95,7 +95,7 @@ func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, l
 // run serves handler until ctx is done, then lets the requests under way finish.
 func run(ctx context.Context, l net.Listener, handler http.Handler, leaving func(), log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           parting(ctx, handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -110,12 +110,28 @@ func run(ctx context.Context, l net.Listener, handler http.Handler, leaving func
 	}
 	leaving()
 	time.Sleep(grace)
+	// Shutdown drops requests that it has not begun to read, so those on
+	// connections that are there already get a moment.
+	_ = l.Close()
+	<-done
+	time.Sleep(grace)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := server.Shutdown(stopping); err != nil {
 		return fmt.Errorf("stop serving: %w", err)
 	}
 	return nil
+}
+
+// parting tells clients, once ctx is done, to come back on another connection.
+// One that is kept could be closed just when the next request is on its way.
+func parting(ctx context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // checkAuth makes sure that a server without sign-in can only be reached from
@@ -128,7 +144,7 @@ func checkAuth(s *settings) error {
 	if err != nil {
 		return fmt.Errorf("read --addr: %w", err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !isLoopback(host) {
 		return fmt.Errorf("--auth=none serves on loopback only: use --addr 127.0.0.1:PORT, not %s", s.Addr)
 	}
 	return nil

@@ -69,6 +69,25 @@ func (s *settings) flags() *pflag.FlagSet {
 	return f
 }
 
+// hidden stands for a setting that is a secret, where settings are shown.
+const hidden = "(hidden)"
+
+// check refuses values that mean nothing.
+func (s *settings) check() error {
+	_, err := logLevel(s.LogLevel)
+	problems := []error{err}
+	refuse := func(wrong bool, text string) {
+		if wrong {
+			problems = append(problems, errors.New(text))
+		}
+	}
+	refuse(s.DSN == hidden, "--dsn is what openconsult config shows in place of the secret; give the DSN itself")
+	refuse(s.Conns < 0, "--conns is a number of connections, or 0 for four for each core")
+	refuse(!(s.DiskFree >= 0 && s.DiskFree <= 100), "--disk-free is a percentage, 0 to 100")
+	refuse(min(s.MaxBody, s.MaxBundle, s.MaxBinary) < 1, "--max-body, --max-bundle and --max-binary are at least 1")
+	return errors.Join(problems...)
+}
+
 // complete fills what was not given as a flag from the environment and the
 // file, and refuses what it does not know in either.
 func complete(f *pflag.FlagSet, environment []string) error {
@@ -112,7 +131,7 @@ func environmentSettings(f *pflag.FlagSet, environment []string) (map[string]str
 			continue
 		}
 		name := strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
-		if f.Lookup(name) == nil {
+		if f.Lookup(name) == nil || name == "help" {
 			unknown = append(unknown, variable)
 			continue
 		}
@@ -139,7 +158,7 @@ func fileSettings(f *pflag.FlagSet, path string) (map[string]string, error) {
 	found := map[string]string{}
 	var unknown []string
 	for name, node := range values {
-		if f.Lookup(name) == nil || name == "config" || node.Kind != yaml.ScalarNode {
+		if f.Lookup(name) == nil || name == "config" || name == "help" || node.Kind != yaml.ScalarNode {
 			unknown = append(unknown, name)
 			continue
 		}

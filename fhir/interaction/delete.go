@@ -21,18 +21,17 @@ func (s *Session) Delete(ctx context.Context, k fhir.Key, expect store.Expect) (
 	return settle(store.Row{Key: k, Op: store.Delete}, nil, w)
 }
 
-// Purge removes every version of k but the current one, for good, and says how
-// many there were.
-func (s *Session) Purge(ctx context.Context, k fhir.Key) (int, error) {
+// Purge removes every version of k but the current one, for good.
+func (s *Session) Purge(ctx context.Context, k fhir.Key) (store.Purged, error) {
 	if err := s.grant.Allow(access.Purge, k.Type); err != nil {
-		return 0, err
+		return store.Purged{}, err
 	}
 	v, err := s.store.Read(ctx, k)
 	switch {
 	case err != nil:
-		return 0, err
+		return store.Purged{}, err
 	case v == nil:
-		return 0, unknown(k.Type)
+		return store.Purged{}, unknown(k.Type)
 	}
 	return s.store.Purge(ctx, k)
 }

@@ -136,8 +136,8 @@ func TestPurge(t *testing.T) {
 	put(t, db, alice, first, store.Anything)
 	put(t, db, alice, second, store.Anything)
 	put(t, db, alice, first, store.Anything)
-	if n, err := db.Purge(t.Context(), alice); n != 2 || err != nil {
-		t.Errorf("purged %d, %v; want 2", n, err)
+	if p, err := db.Purge(t.Context(), alice); p.Versions != 2 || err != nil {
+		t.Errorf("purged %+v, %v; want 2", p, err)
 	}
 	if v, err := db.VRead(t.Context(), alice, 2); v != nil || err != nil {
 		t.Errorf("version 2: %+v, %v; want none", v, err)

@@ -6,22 +6,27 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 )
 
-// Purge removes every version of k but the current one, for good, and says how
-// many there were.
-func (db *DB) Purge(ctx context.Context, k fhir.Key) (int, error) {
+// Purged says what a purge has removed.
+type Purged struct {
+	RID      int64 // of the resource: a name for the log that gives no id away
+	Versions int
+}
+
+// Purge removes every version of k but the current one, for good.
+func (db *DB) Purge(ctx context.Context, k fhir.Key) (Purged, error) {
 	const query = `DELETE FROM ver WHERE rid = $1 AND type = $2 AND id = $3
 		AND ver < (SELECT max(ver) FROM ver n WHERE n.rid = $1)`
 	typ, rid, err := db.number(k)
 	if err != nil {
-		return 0, err
+		return Purged{}, err
 	}
 	done, err := db.sql.ExecContext(ctx, query, rid, typ, k.ID)
 	if err != nil {
-		return 0, fault("purge the history of a "+k.Type, err)
+		return Purged{}, fault("purge the history of a "+k.Type, err)
 	}
 	n, err := done.RowsAffected()
 	if err != nil {
-		return 0, fault("purge the history of a "+k.Type, err)
+		return Purged{}, fault("purge the history of a "+k.Type, err)
 	}
-	return int(n), nil
+	return Purged{rid, int(n)}, nil
 }

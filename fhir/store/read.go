@@ -57,6 +57,8 @@ func (db *DB) ReadAt(ctx context.Context, k fhir.Key, at time.Time) (*Version, e
 }
 
 func (db *DB) one(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*Version, error) {
+	ctx, cancel := db.bounded(ctx, 0)
+	defer cancel()
 	typ, rid, err := db.number(k)
 	if err != nil {
 		return nil, err

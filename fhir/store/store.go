@@ -29,6 +29,7 @@ type DB struct {
 	names    map[int16]string
 	bodies   *bodies
 	prepared statements
+	patience time.Duration // for one statement; zero has no end
 }
 
 // Open connects to a migrated database. It refuses one whose settings could lose
@@ -42,15 +43,15 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	d := dialer{silence: silence}
+	patience := silence
 	if strings.Contains(c.DSN, "statement_timeout=") {
-		d.silence = 0 // statements may take longer than we know
+		patience = 0 // statements may take longer than we know
 	}
-	connector.Dialer(d)
+	connector.Dialer(dialer{silence: patience})
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
-	db := &DB{sql: pool, bodies: newBodies()}
+	db := &DB{sql: pool, bodies: newBodies(), patience: patience}
 	if err := db.prepare(ctx, c.Unsafe); err != nil {
 		pool.Close()
 		return nil, err
@@ -153,6 +154,16 @@ func (db *DB) Ping(ctx context.Context) error {
 		return fault("ping the database", err)
 	}
 	return nil
+}
+
+// bounded gives ctx the time that a statement which sends size bytes may take,
+// including the wait for a connection: behind a database that hangs, requests
+// would queue up.
+func (db *DB) bounded(ctx context.Context, size int) (context.Context, context.CancelFunc) {
+	if db.patience == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, db.patience+time.Duration(size/slowestLink)*time.Second)
 }
 
 // Stats returns the state of the connection pool.

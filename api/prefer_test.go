@@ -1,0 +1,54 @@
+package api
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParsePrefer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		headers string // separated by |
+		want    string
+	}{
+		{"", ""},
+		{"return=minimal", "minimal"},
+		{"return=representation", "representation"},
+		{"return=OperationOutcome", "OperationOutcome"},
+		{"return=operationoutcome", "OperationOutcome"},
+		{"RETURN=Minimal", "minimal"},
+		{`return="minimal"`, "minimal"},
+		{"return = minimal ; foo=bar", "minimal"},
+		{"respond-async, return=minimal", "minimal"},
+		{"handling=strict|return=minimal", "minimal"},
+		{"return=minimal, return=representation", "minimal"},
+		{"return=representation|return=minimal", "representation"},
+		{"return=shiny", ""},
+		{"return", ""},
+		{"return=", ""},
+		{"handling=lenient", ""},
+		{"returns=minimal", ""},
+	} {
+		if got := parsePrefer(strings.Split(tt.headers, "|")).Return; got != tt.want {
+			t.Errorf("Prefer: %s: %q, want %q", tt.headers, got, tt.want)
+		}
+	}
+}
+
+func FuzzPrefer(f *testing.F) {
+	for _, seed := range []string{"return=minimal", `return="representation"; x=y, handling=strict`, ",=;", "return=OperationOutcome"} {
+		f.Add(seed, seed)
+	}
+	f.Fuzz(func(t *testing.T, one, two string) {
+		got := parsePrefer([]string{one, two})
+		if got.Return == "" {
+			return
+		}
+		if got.Return != returnValue(got.Return) {
+			t.Errorf("%q is no value of return", got.Return)
+		}
+		if again := parsePrefer([]string{"return=" + got.Return, one, two}); again != got {
+			t.Errorf("said first %v, said later %v", again, got)
+		}
+	})
+}
