@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/openconsult/openconsult/api"
 )
 
 // A script is a claim and the steps that prove it.
@@ -30,13 +32,18 @@ type step struct {
 	do   func(*session) error
 }
 
+// operator begins the names of scripts for a server on which the operator has
+// switched on what is off by default.
+const operator = "operator-"
+
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for _, s := range scripts(t) {
 		t.Run(strings.TrimSuffix(s.name, ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			t.Log(s.claim)
-			for _, err := range s.run(serve(t)) {
+			config := api.Config{Purge: strings.HasPrefix(s.name, operator)}
+			for _, err := range s.run(serveWith(t, config)) {
 				t.Error(err)
 			}
 		})

@@ -22,20 +22,26 @@ type subject struct {
 // serve starts a server for one script and stops it at the end of the test.
 func serve(t *testing.T) *subject {
 	t.Helper()
+	return serveWith(t, api.Config{})
+}
+
+// serveWith starts a server with what an operator can switch on in c.
+func serveWith(t *testing.T, c api.Config) *subject {
+	t.Helper()
 	dsn := pgtest.New(t).DSN
 	s := &subject{}
 	var stop func()
-	s.base, stop = start(t, dsn)
+	s.base, stop = start(t, dsn, c)
 	t.Cleanup(func() { stop() })
 	s.restart = func() {
 		stop()
-		s.base, stop = start(t, dsn)
+		s.base, stop = start(t, dsn, c)
 	}
 	return s
 }
 
 // start serves the resources of one database on an address of its own.
-func start(t *testing.T, dsn string) (base string, stop func()) {
+func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 	t.Helper()
 	// The database of a test does not wait for the disk, which a server does
 	// not accept otherwise.
@@ -48,13 +54,12 @@ func start(t *testing.T, dsn string) (base string, stop func()) {
 		t.Fatal(err)
 	}
 	base = "http://" + l.Addr().String() + "/fhir"
-	server, err := api.New(api.Config{
-		Engine:  interaction.New(interaction.Config{Store: data}),
-		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
-		BaseURL: base,
-		Version: "test",
-		Caller:  api.TrustAll,
-	})
+	c.Engine = interaction.New(interaction.Config{Store: data})
+	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	c.BaseURL = base
+	c.Version = "test"
+	c.Caller = api.TrustAll
+	server, err := api.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
