@@ -99,7 +99,7 @@ func (s *Server) render(c *gin.Context, status int, body []byte) {
 	case xmlFormat:
 		s.renderXML(c, status, body)
 	case htmlFormat:
-		page := web.Page{Title: strings.TrimPrefix(c.Request.URL.Path, base+"/"), Status: status, Base: s.baseURL(c.Request), JSON: body}
+		page := web.Page{Title: strings.TrimPrefix(c.Request.URL.Path, base+"/"), Query: c.Request.URL.RawQuery, Status: status, Base: s.baseURL(c.Request), JSON: body}
 		web.Headers(c.Writer.Header())
 		c.Data(status, "text/html; charset=utf-8", page.HTML())
 	default:

@@ -53,7 +53,6 @@ type view struct {
 	Failed     bool
 	Navigation []link
 	Formats    []link
-	Type       string
 	Issues     []issue
 	Listing    *listing
 	Narrative  template.HTML
@@ -96,7 +95,6 @@ func (v *view) read(content []byte, b base) {
 	if json.Unmarshal(content, &r) != nil {
 		return
 	}
-	v.Type = r.ResourceType
 	switch r.ResourceType {
 	case "OperationOutcome":
 		v.Issues = readOutcome(content)
