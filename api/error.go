@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -101,7 +102,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 			c.Status(statusGone)
 			return
 		}
-		s.config.Log.ErrorContext(c.Request.Context(), "request failed", "request", id, "method", methodOf(c.Request), "route", routeOf(c.Request), "status", status, "err", err)
+		s.logFault(c.Request, status, err)
 		outcome.Issues[0].Text += " The id of this request is " + id + "."
 	}
 	switch status {
@@ -111,6 +112,18 @@ func (s *Server) fail(c *gin.Context, err error) {
 		c.Header("Retry-After", "2")
 	}
 	s.render(c, status, outcome.JSON())
+}
+
+// logFault logs what a request failed of. While the database is away that is the
+// same for all, so one line a second stands for them, with an id among theirs.
+func (s *Server) logFault(r *http.Request, status int, err error) {
+	if _, away := errors.AsType[*store.Unavailable](err); away {
+		now, last := time.Now().Unix(), s.awayLogged.Load()
+		if now == last || !s.awayLogged.CompareAndSwap(last, now) {
+			return
+		}
+	}
+	s.config.Log.ErrorContext(r.Context(), "request failed", "request", requestID(r), "method", methodOf(r), "route", routeOf(r), "status", status, "err", err)
 }
 
 // translate returns the status and outcome of err.

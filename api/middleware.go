@@ -197,19 +197,28 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		limit := maxTime + time.Duration(size/slowest)*time.Second
 		setDeadlines(w, size, limit+maxWrite)
 		room, weight := s.room(size)
-		ctx, cancel := context.WithTimeout(r.Context(), admitAfter)
-		err := room.Acquire(ctx, weight)
-		cancel()
-		if err != nil {
+		if err := admit(r.Context(), room, weight); err != nil {
 			w.Header().Set("Retry-After", "2")
 			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "The server is busy, nothing was stored; send the request again later."))
 			return
 		}
 		defer room.Release(weight)
-		ctx, cancel = context.WithTimeout(r.Context(), limit)
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// admit takes weight from room, and waits for it a little if it must. A wait
+// that ends while this goroutine does not run must not refuse what there is
+// room for.
+func admit(ctx context.Context, room *semaphore.Weighted, weight int64) error {
+	if room.TryAcquire(weight) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, admitAfter)
+	defer cancel()
+	return room.Acquire(ctx, weight)
 }
 
 // room returns what a request with a body of that size takes its memory from, and

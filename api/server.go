@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -75,6 +76,8 @@ type Server struct {
 	memory   *semaphore.Weighted // for requests with large bodies
 	small    *semaphore.Weighted // for the others, a quarter beside it
 	metadata *conformance.Statements
+
+	awayLogged atomic.Int64 // the second in which it was last logged that the database is away
 }
 
 // New returns a Server. It fails when a route has no access rule.

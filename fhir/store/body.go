@@ -15,6 +15,10 @@ const (
 // smallBody is the size up to which compression does not pay.
 const smallBody = 200
 
+// largeBody is the packed size from which a body is not worth keeping a decoder
+// for.
+const largeBody = 1 << 20
+
 // maxBody bounds what one stored body may unpack to.
 const maxBody = 512 << 20
 
@@ -45,7 +49,21 @@ func (b *bodies) unpack(codec int16, packed []byte) ([]byte, error) {
 	case codecRaw:
 		return packed, nil
 	case codecZstd:
+		if len(packed) > largeBody {
+			return unpackAlone(packed)
+		}
 		return b.decoder.DecodeAll(packed, nil)
 	}
 	return nil, fmt.Errorf("body has the unknown codec %d", codec)
+}
+
+// unpackAlone unpacks with a decoder of its own: one that is kept holds on to
+// what it has read last.
+func unpackAlone(packed []byte) ([]byte, error) {
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBody))
+	if err != nil {
+		return nil, err
+	}
+	defer decoder.Close()
+	return decoder.DecodeAll(packed, nil)
 }

@@ -116,6 +116,8 @@ const maxRaces = 20
 // Put writes a version if expect holds. A write that changes nothing makes no
 // version.
 func (db *DB) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
+	ctx, cancel := db.bounded(ctx, len(r.body))
+	defer cancel()
 	for range maxRaces {
 		w, settled, err := db.put(ctx, r, expect)
 		if err != nil || settled {
@@ -214,6 +216,8 @@ SELECT false, ver, updated, deleted FROM old WHERE id = $3 AND NOT EXISTS (SELEC
 // Delete appends a version that says the resource is deleted, if expect, a
 // version or Anything, holds. Deleting what is not there is no error.
 func (db *DB) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string) (Written, error) {
+	ctx, cancel := db.bounded(ctx, 0)
+	defer cancel()
 	typ, rid, err := db.number(k)
 	if err != nil {
 		return Written{}, err
