@@ -52,3 +52,13 @@ func fault(doing string, err error) error {
 	}
 	return wrapped
 }
+
+// readFault does so for a statement that writes nothing, whose fate is never in
+// doubt.
+func readFault(doing string, err error) error {
+	err = fault(doing, err)
+	if u, ok := errors.AsType[*Unavailable](err); ok {
+		return &Unavailable{Err: u.Err}
+	}
+	return err
+}

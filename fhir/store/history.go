@@ -43,7 +43,7 @@ func (db *DB) SafeTime(ctx context.Context) (time.Time, error) {
 			WHERE backend_xid IS NOT NULL AND datname = current_database() AND backend_type = 'client backend' AND c.now IS NOT NULL))) FROM c`
 	var t time.Time
 	if err := db.sql.QueryRowContext(ctx, query).Scan(&t); err != nil {
-		return t, fault("read the safe time", err)
+		return t, readFault("read the safe time", err)
 	}
 	return t, nil
 }
@@ -61,7 +61,7 @@ func (db *DB) History(ctx context.Context, h History) (Page, error) {
 	q := historyQuery(h, c, db.types[h.Type], db.secret.rid(fhir.Key{Type: h.Type, ID: h.ID}))
 	rows, err := db.sql.QueryContext(ctx, q.sql.String(), q.args...)
 	if err != nil {
-		return Page{}, fault("read history", err)
+		return Page{}, readFault("read history", err)
 	}
 	defer rows.Close()
 	p := Page{Safe: c.safe, Total: -1}
@@ -72,7 +72,7 @@ func (db *DB) History(ctx context.Context, h History) (Page, error) {
 		var body []byte
 		var seq int64
 		if err := rows.Scan(&c.snapshot, &p.Total, &seq, &typ, &v.Key.ID, &v.Number, &v.Updated, &op, &v.Fresh, &codec, &body); err != nil {
-			return Page{}, fault("read history", err)
+			return Page{}, readFault("read history", err)
 		}
 		if len(p.Versions) == h.Count {
 			p.Next = db.secret.seal(c, h)
@@ -86,7 +86,7 @@ func (db *DB) History(ctx context.Context, h History) (Page, error) {
 		p.Versions = append(p.Versions, v)
 	}
 	if err := rows.Err(); err != nil {
-		return Page{}, fault("read history", err)
+		return Page{}, readFault("read history", err)
 	}
 	return p, nil
 }

@@ -25,7 +25,7 @@ func (db *DB) loadInstallation(ctx context.Context) error {
 	var hash []byte
 	err := db.sql.QueryRowContext(ctx, query).Scan(&hash, &db.secret.cursor, &db.secret.generation)
 	if err != nil {
-		return fault("read installation", err)
+		return readFault("read installation", err)
 	}
 	if len(hash) != 16 {
 		return fmt.Errorf("read installation: hash_secret has %d bytes, not 16", len(hash))

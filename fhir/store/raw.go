@@ -26,7 +26,7 @@ func (db *DB) RawRead(ctx context.Context, k fhir.Key) (int, error) {
 	var codec int16
 	var body []byte
 	if err := db.prepared.read.QueryRowContext(ctx, rid, typ, k.ID).Scan(&v.Number, &v.Updated, &op, &codec, &body); err != nil {
-		return 0, fault("read "+k.Type, err)
+		return 0, readFault("read "+k.Type, err)
 	}
 	return len(body), nil
 }

@@ -72,7 +72,7 @@ func (db *DB) one(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*V
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
-		return nil, fault("read "+k.Type, err)
+		return nil, readFault("read "+k.Type, err)
 	}
 	return &v, db.fill(&v, op, codec, body)
 }

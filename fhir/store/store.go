@@ -108,7 +108,7 @@ func refuseUnsafe(ctx context.Context, db *sql.DB) error {
 		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'track_activities') AND setting = 'off' ORDER BY name`
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		return fault("read the settings of the database", err)
+		return readFault("read the settings of the database", err)
 	}
 	defer rows.Close()
 	var off []string
@@ -128,7 +128,7 @@ func refuseUnsafe(ctx context.Context, db *sql.DB) error {
 func (db *DB) loadTypes(ctx context.Context) error {
 	rows, err := db.sql.QueryContext(ctx, `SELECT type, name FROM res_type`)
 	if err != nil {
-		return fault("read resource types", err)
+		return readFault("read resource types", err)
 	}
 	defer rows.Close()
 	db.types, db.names = map[string]int16{}, map[int16]string{}
@@ -151,7 +151,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := db.sql.PingContext(ctx); err != nil {
-		return fault("ping the database", err)
+		return readFault("ping the database", err)
 	}
 	return nil
 }

@@ -147,8 +147,8 @@ func (db *DB) put(ctx context.Context, r Row, expect Expect) (w Written, settled
 	case err != nil:
 		return w, false, fault("put "+r.Key.Type, err)
 	case wrote:
-		w.Outcome, err = db.madeAnew(ctx, r.Key, w.Version, same, gone)
-		return w, true, err
+		w.Outcome = db.madeAnew(ctx, r.Key, w.Version, same, gone)
+		return w, true, nil
 	}
 	w.Deleted = gone
 	w.Outcome = refusal(w, expect, same, equal)
@@ -163,19 +163,18 @@ func isClash(err error) bool {
 }
 
 // madeAnew says whether a version that was written is the first one or follows a
-// deletion. The statement knows only if its snapshot showed the version before.
-func (db *DB) madeAnew(ctx context.Context, k fhir.Key, version int, sawBefore, gone bool) (Outcome, error) {
+// deletion. The statement knows only if its snapshot showed the version before;
+// if that cannot be asked either, the write is called an update, for it has
+// happened.
+func (db *DB) madeAnew(ctx context.Context, k fhir.Key, version int, sawBefore, gone bool) Outcome {
 	if version > 1 && !sawBefore {
 		before, err := db.VRead(ctx, k, version-1)
-		if err != nil {
-			return 0, err
-		}
-		gone = before != nil && before.Deleted()
+		gone = err == nil && before != nil && before.Deleted()
 	}
 	if gone {
-		return Created, nil
+		return Created
 	}
-	return Updated, nil
+	return Updated
 }
 
 // refusal says why nothing was written, from the current version. Updated means
