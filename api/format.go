@@ -45,6 +45,10 @@ func formatOf(name string) format {
 // splitType takes a media type off its parameters. A fhirVersion other than 4.0
 // is no type that the server knows. https://hl7.org/fhir/R4/http.html#version-parameter
 func splitType(value string) (name string, ok bool) {
+	if !strings.Contains(value, ";") {
+		name = strings.ToLower(strings.TrimSpace(value))
+		return name, name != ""
+	}
 	name, parameters, err := mime.ParseMediaType(strings.TrimSpace(value))
 	if err != nil {
 		return "", false
@@ -82,6 +86,9 @@ func parseAccept(header string) []preference {
 }
 
 func quality(entry string) float64 {
+	if !strings.Contains(entry, ";") {
+		return 1
+	}
 	_, parameters, err := mime.ParseMediaType(entry)
 	if err != nil {
 		return 0

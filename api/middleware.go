@@ -18,7 +18,6 @@ import (
 
 const (
 	maxURL     = 8 << 10
-	maxTime    = 60 * time.Second // for everything but the way of a large body and of the answer
 	maxWrite   = 10 * time.Minute // for the client to take the answer
 	headRoom   = 64 << 10         // memory that a request takes beside its body
 	smallBody  = 32 << 10         // bytes of a body that has its place among small requests
@@ -194,8 +193,7 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			return
 		}
 		size := s.expected(r)
-		limit := maxTime + time.Duration(size/slowest)*time.Second
-		setDeadlines(w, size, limit+maxWrite)
+		setDeadlines(w, size)
 		room, weight := s.room(size)
 		if err := admit(r.Context(), room, weight); err != nil {
 			w.Header().Set("Retry-After", "2")
@@ -203,9 +201,7 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			return
 		}
 		defer room.Release(weight)
-		ctx, cancel := context.WithTimeout(r.Context(), limit)
-		defer cancel()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -233,11 +229,13 @@ func (s *Server) room(size int64) (*semaphore.Weighted, int64) {
 }
 
 // setDeadlines makes sure that a client that sends or reads slowly is cut off in
-// the end, also one whose body nobody reads. Recorders of tests have no deadlines.
-func setDeadlines(w http.ResponseWriter, size int64, write time.Duration) {
+// the end, also one whose body nobody reads. What happens between is bounded by
+// the store. Recorders of tests have no deadlines.
+func setDeadlines(w http.ResponseWriter, size int64) {
 	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(write))
+	now := time.Now()
+	_ = connection.SetWriteDeadline(now.Add(arrival(size) + maxWrite))
 	if size > 0 {
-		_ = connection.SetReadDeadline(time.Now().Add(arrival(size)))
+		_ = connection.SetReadDeadline(now.Add(arrival(size)))
 	}
 }

@@ -6,102 +6,87 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 const mediaType = "application/fhir+json"
 
-// httpTarget is a FHIR server behind HTTP/1.1, with one connection kept open for each client.
+// httpTarget is a FHIR server behind HTTP/1.1, with one connection kept open for each client. It takes no compression: the
+// bytes counted are those of the resource, and unpacking them is not the server's work. It follows no redirect, which would
+// measure two requests as one.
 type httpTarget struct {
-	client http.Client
-	base   string
-	header http.Header
-	prefer string
+	wires *wires
+	base  url.URL
+
+	header     http.Header // of requests without a body; never changed
+	bodyHeader http.Header // of those with one
 }
 
-func newHTTPTarget(c config) *httpTarget {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
+func newHTTPTarget(c config) (*httpTarget, error) {
+	base, err := url.Parse(c.base)
+	if err != nil {
+		return nil, fmt.Errorf("-base: %w", err)
+	}
 	header := http.Header{"Accept": {mediaType}, "User-Agent": {"fhirbench"}}
 	if c.token != "" {
 		header.Set("Authorization", "Bearer "+c.token)
 	}
-	t := &httpTarget{base: c.base, header: header, prefer: c.prefer}
-	t.client = http.Client{
-		Timeout: c.timeout,
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: c.timeout, KeepAlive: 30 * time.Second}).DialContext,
-			MaxIdleConns:        c.clients,
-			MaxIdleConnsPerHost: c.clients,
-			Protocols:           &protocols,
-			// The bytes counted are those of the resource, and unpacking them is not the server's work.
-			DisableCompression: true,
-			ReadBufferSize:     16 << 10,
-			WriteBufferSize:    16 << 10,
-		},
-		// A redirect is an answer of the server's own, and following it would measure two requests as one.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	withBody := header.Clone()
+	withBody.Set("Content-Type", mediaType)
+	if c.prefer != "" {
+		withBody.Set("Prefer", "return="+c.prefer)
 	}
-	return t
+	return &httpTarget{wires: newWires(base, c), base: *base, header: header, bodyHeader: withBody}, nil
 }
 
-func (t *httpTarget) close() { t.client.CloseIdleConnections() }
+func (t *httpTarget) close() { t.wires.close() }
 
 func (t *httpTarget) do(ctx context.Context, o op) (answer, error) {
 	request, err := t.request(ctx, o)
 	if err != nil {
 		return answer{}, fmt.Errorf("%s %s: %w", o.kind, o.typeName, err)
 	}
-	response, err := t.client.Do(request)
+	var a answer
+	err = t.wires.exchange(request, func(r *http.Response) error {
+		a, err = take(r, o)
+		return err
+	})
 	if err != nil {
-		return answer{}, err
-	}
-	defer response.Body.Close()
-	a, err := take(response, o)
-	if err != nil {
-		return answer{}, fmt.Errorf("body of the answer to %s %s: %w", o.kind, o.typeName, err)
+		return answer{}, fmt.Errorf("%s %s: %w", o.kind, o.typeName, err)
 	}
 	return a, nil
 }
 
 func (t *httpTarget) request(ctx context.Context, o op) (*http.Request, error) {
-	address := t.base + "/" + o.typeName
+	path := t.base.Path + "/" + o.typeName
 	method := http.MethodPost
 	switch o.kind {
 	case read:
-		method, address = http.MethodGet, address+"/"+url.PathEscape(o.id)
+		method, path = http.MethodGet, path+"/"+o.id
 	case vread:
-		method, address = http.MethodGet, address+"/"+url.PathEscape(o.id)+"/_history/"+url.PathEscape(o.version)
+		method, path = http.MethodGet, path+"/"+o.id+"/_history/"+o.version
 	case update:
-		method, address = http.MethodPut, address+"/"+url.PathEscape(o.id)
+		method, path = http.MethodPut, path+"/"+o.id
 	case remove:
-		method, address = http.MethodDelete, address+"/"+url.PathEscape(o.id)
+		method, path = http.MethodDelete, path+"/"+o.id
 	}
 	var body io.Reader
 	if o.body != nil {
 		body = bytes.NewReader(o.body)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, address, body)
+	r, err := http.NewRequestWithContext(ctx, method, "", body)
 	if err != nil {
 		return nil, err
 	}
-	t.setHeader(r, o)
+	address := t.base
+	address.Path = path
+	r.URL, r.Host, r.Header = &address, address.Host, t.header
+	if o.body != nil {
+		r.Header = t.bodyHeader
+	}
 	return r, nil
-}
-
-func (t *httpTarget) setHeader(r *http.Request, o op) {
-	r.Header = t.header.Clone()
-	if o.body == nil {
-		return
-	}
-	r.Header.Set("Content-Type", mediaType)
-	if t.prefer != "" {
-		r.Header.Set("Prefer", "return="+t.prefer)
-	}
 }
 
 // take reads the whole answer, which also frees the connection for the next request.

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"hash/maphash"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -22,11 +25,23 @@ const largeBody = 1 << 20
 // maxBody bounds what one stored body may unpack to.
 const maxBody = 512 << 20
 
-// bodies packs and unpacks stored forms.
+// The bounds of what is kept unpacked: at most 16 MiB.
+const (
+	keptBodies = 1 << 11
+	keptSize   = 8 << 10 // of a body, packed and unpacked together
+)
+
+// bodies packs and unpacks stored forms. It keeps some that it has unpacked, each
+// beside the packed bytes that it is of, so that it can never be that of others.
 type bodies struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
+	seed    maphash.Seed
+	kept    [keptBodies]atomic.Pointer[keptBody]
 }
+
+// A keptBody is what some packed bytes unpack to.
+type keptBody struct{ packed, stored []byte }
 
 // newBodies keeps the windows small: bodies are a few kilobytes, and each
 // encoder holds its window for good.
@@ -34,7 +49,7 @@ func newBodies() *bodies {
 	// The options are constants and valid, so neither call can fail.
 	encoder, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 	decoder, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBody))
-	return &bodies{encoder, decoder}
+	return &bodies{encoder: encoder, decoder: decoder, seed: maphash.MakeSeed()}
 }
 
 func (b *bodies) pack(stored []byte) (codec int16, packed []byte) {
@@ -44,6 +59,7 @@ func (b *bodies) pack(stored []byte) (codec int16, packed []byte) {
 	return codecZstd, b.encoder.EncodeAll(stored, make([]byte, 0, len(stored)/2))
 }
 
+// unpack returns what packed is of, in memory that others may read as well.
 func (b *bodies) unpack(codec int16, packed []byte) ([]byte, error) {
 	switch codec {
 	case codecRaw:
@@ -52,9 +68,22 @@ func (b *bodies) unpack(codec int16, packed []byte) ([]byte, error) {
 		if len(packed) > largeBody {
 			return unpackAlone(packed)
 		}
-		return b.decoder.DecodeAll(packed, nil)
+		return b.unpackKept(packed)
 	}
 	return nil, fmt.Errorf("body has the unknown codec %d", codec)
+}
+
+// unpackKept unpacks, unless it has kept what packed is of. It may keep packed.
+func (b *bodies) unpackKept(packed []byte) ([]byte, error) {
+	place := &b.kept[maphash.Bytes(b.seed, packed)%keptBodies]
+	if k := place.Load(); k != nil && bytes.Equal(k.packed, packed) {
+		return k.stored, nil
+	}
+	stored, err := b.decoder.DecodeAll(packed, nil)
+	if err == nil && len(packed)+len(stored) <= keptSize {
+		place.Store(&keptBody{packed, stored})
+	}
+	return stored, err
 }
 
 // unpackAlone unpacks with a decoder of its own: one that is kept holds on to

@@ -52,7 +52,7 @@ func (db *DB) SafeTime(ctx context.Context) (time.Time, error) {
 // show the same versions, whatever is written meanwhile. A cursor that is not
 // from this installation and this request is refused.
 func (db *DB) History(ctx context.Context, h History) (Page, error) {
-	ctx, cancel := db.bounded(ctx, 0)
+	ctx, cancel := db.bounded(ctx)
 	defer cancel()
 	c, err := db.firstCursor(ctx, h)
 	if err != nil {

@@ -14,7 +14,7 @@ type Purged struct {
 
 // Purge removes every version of k but the current one, for good.
 func (db *DB) Purge(ctx context.Context, k fhir.Key) (Purged, error) {
-	ctx, cancel := db.bounded(ctx, 0)
+	ctx, cancel := db.bounded(ctx)
 	defer cancel()
 	const query = `DELETE FROM ver WHERE rid = $1 AND type = $2 AND id = $3
 		AND ver < (SELECT max(ver) FROM ver n WHERE n.rid = $1)`

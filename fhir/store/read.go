@@ -17,7 +17,7 @@ type Version struct {
 	Updated time.Time
 	Op      Op
 	Fresh   bool   // the first version, or one after a deletion; known in a history only
-	Stored  []byte // the stored form; nil for a deletion
+	Stored  []byte // the stored form, which others read as well and nobody changes; nil for a deletion
 }
 
 // Deleted reports whether v says that the resource is deleted.
@@ -57,8 +57,16 @@ func (db *DB) ReadAt(ctx context.Context, k fhir.Key, at time.Time) (*Version, e
 }
 
 func (db *DB) one(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*Version, error) {
-	ctx, cancel := db.bounded(ctx, 0)
-	defer cancel()
+	ctx, err := db.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer db.free.Release(1)
+	return db.held(ctx, s, k, more...)
+}
+
+// held does so for who holds a connection.
+func (db *DB) held(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*Version, error) {
 	typ, rid, err := db.number(k)
 	if err != nil {
 		return nil, err

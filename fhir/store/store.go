@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/openconsult/openconsult/fhir"
 )
@@ -29,7 +30,8 @@ type DB struct {
 	names    map[int16]string
 	bodies   *bodies
 	prepared statements
-	patience time.Duration // for one statement; zero has no end
+	free     *semaphore.Weighted // connections that nobody holds
+	patience time.Duration       // for one statement; zero has no end
 }
 
 // Open connects to a migrated database. It refuses one whose settings could lose
@@ -51,7 +53,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
-	db := &DB{sql: pool, bodies: newBodies(), patience: patience}
+	db := &DB{sql: pool, free: semaphore.NewWeighted(int64(conns)), bodies: newBodies(), patience: patience}
 	if err := db.prepare(ctx, c.Unsafe); err != nil {
 		pool.Close()
 		return nil, err
@@ -156,14 +158,29 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// bounded gives ctx the time that a statement which sends size bytes may take,
-// including the wait for a connection: behind a database that hangs, requests
-// would queue up.
-func (db *DB) bounded(ctx context.Context, size int) (context.Context, context.CancelFunc) {
+// bounded gives ctx the time that a statement may take, including the wait for a
+// connection: behind a database that hangs, requests would queue up.
+func (db *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if db.patience == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, db.patience+time.Duration(size/slowestLink)*time.Second)
+	return context.WithTimeout(ctx, db.patience)
+}
+
+// hold waits for a connection to be free, not for ever, and returns a context
+// that nothing cancels. A statement by key ends soon, and its connection sees to
+// it that it does. With nothing to watch the driver starts no goroutines for it,
+// and no write is in doubt because its client has gone. Who holds one calls
+// db.free.Release(1), and holds no second one.
+func (db *DB) hold(ctx context.Context) (context.Context, error) {
+	if !db.free.TryAcquire(1) {
+		waiting, cancel := db.bounded(ctx)
+		defer cancel()
+		if err := db.free.Acquire(waiting, 1); err != nil {
+			return nil, readFault("wait for a connection", err)
+		}
+	}
+	return context.WithoutCancel(ctx), nil
 }
 
 // Stats returns the state of the connection pool.

@@ -116,8 +116,11 @@ const maxRaces = 20
 // Put writes a version if expect holds. A write that changes nothing makes no
 // version.
 func (db *DB) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
-	ctx, cancel := db.bounded(ctx, len(r.body))
-	defer cancel()
+	ctx, err := db.hold(ctx)
+	if err != nil {
+		return Written{}, err
+	}
+	defer db.free.Release(1)
 	for range maxRaces {
 		w, settled, err := db.put(ctx, r, expect)
 		if err != nil || settled {
@@ -168,7 +171,7 @@ func isClash(err error) bool {
 // happened.
 func (db *DB) madeAnew(ctx context.Context, k fhir.Key, version int, sawBefore, gone bool) Outcome {
 	if version > 1 && !sawBefore {
-		before, err := db.VRead(ctx, k, version-1)
+		before, err := db.held(ctx, db.prepared.vread, k, version-1)
 		gone = err == nil && before != nil && before.Deleted()
 	}
 	if gone {
@@ -215,8 +218,11 @@ SELECT false, ver, updated, deleted FROM old WHERE id = $3 AND NOT EXISTS (SELEC
 // Delete appends a version that says the resource is deleted, if expect, a
 // version or Anything, holds. Deleting what is not there is no error.
 func (db *DB) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string) (Written, error) {
-	ctx, cancel := db.bounded(ctx, 0)
-	defer cancel()
+	ctx, err := db.hold(ctx)
+	if err != nil {
+		return Written{}, err
+	}
+	defer db.free.Release(1)
 	typ, rid, err := db.number(k)
 	if err != nil {
 		return Written{}, err
