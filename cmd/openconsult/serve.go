@@ -36,7 +36,7 @@ func serveCommand() *cobra.Command {
 // it less often costs little memory and saves much time. Under a large body the
 // limit sees to it that the heap does not grow by the same factor.
 const (
-	collectAt   = 400       // percent of what is in use; GOGC
+	collectAt   = 200       // percent of what is in use; GOGC
 	memoryLimit = 256 << 20 // bytes; GOMEMLIMIT
 )
 
