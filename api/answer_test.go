@@ -31,7 +31,7 @@ func storing(t *testing.T, c Config) (*Server, *pgtest.Database) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { data.Close() })
-	c.Engine, c.Caller, c.Purge = interaction.New(interaction.Config{Store: data}), TrustAll, true
+	c.Engine, c.Caller, c.Purge = interaction.New(interaction.Config{Store: data}), trustAll, true
 	return newServer(t, c), db
 }
 

@@ -137,7 +137,7 @@ func TestPanicAfterAnswerBegan(t *testing.T) {
 
 func TestAdmission(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, Config{Caller: TrustAll, Limits: Limits{Memory: 1 << 20}})
+	s := newServer(t, Config{Caller: trustAll, Limits: Limits{Memory: 1 << 20}})
 	read := func() *http.Request { return httptest.NewRequest("GET", "/fhir/metadata", nil) }
 	large := func() *http.Request { return announcing(smallBody + 1) }
 	for name, tt := range map[string]struct {
@@ -188,7 +188,7 @@ func TestExpected(t *testing.T) {
 		}
 	}
 	// What announces too much waits for all the memory there is, and is refused by its length.
-	if w := answer(newServer(t, Config{Caller: TrustAll}), announcing(1<<63-1)); w.Code != 413 {
+	if w := answer(newServer(t, Config{Caller: trustAll}), announcing(1<<63-1)); w.Code != 413 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -228,7 +228,7 @@ func TestRequestID(t *testing.T) {
 func TestObservations(t *testing.T) {
 	t.Parallel()
 	var seen []Observation
-	s := newServer(t, Config{Caller: TrustAll, Observe: func(o Observation) { seen = append(seen, o) }})
+	s := newServer(t, Config{Caller: trustAll, Observe: func(o Observation) { seen = append(seen, o) }})
 	for _, r := range []*http.Request{
 		httptest.NewRequest("BREW", "/fhir/Patient/"+canary, nil),
 		httptest.NewRequest("GET", "/fhir/"+canary+"/p", nil),
@@ -317,7 +317,7 @@ func TestGone(t *testing.T) {
 
 func TestUnsupportedHeaders(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, Config{Caller: TrustAll})
+	s := newServer(t, Config{Caller: trustAll})
 	for _, name := range []string{"If-None-Exist", "If-Unmodified-Since", "Content-Range", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
 		for _, value := range []string{"x", ""} {
 			r := announcing(1)
@@ -332,7 +332,7 @@ func TestUnsupportedHeaders(t *testing.T) {
 func TestNotWritable(t *testing.T) {
 	t.Parallel()
 	full := fhir.Errorf(fhir.Full, fhir.NoStore, "", "Full.")
-	s := newServer(t, Config{Purge: true, Caller: TrustAll, Writable: func() error { return full }})
+	s := newServer(t, Config{Purge: true, Caller: trustAll, Writable: func() error { return full }})
 	for _, r := range s.routes() {
 		writes := r.method != "GET"
 		if r.writes != writes {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/migrations/pgtest"
@@ -58,7 +59,7 @@ func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	c.BaseURL = base
 	c.Version = "test"
-	c.Caller = api.TrustAll
+	c.Caller = func(*http.Request) (access.Grant, error) { return access.Trusted("test"), nil }
 	server, err := api.New(c)
 	if err != nil {
 		t.Fatal(err)

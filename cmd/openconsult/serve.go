@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/auth"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
@@ -92,13 +94,15 @@ func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, l
 	}
 	disk := newDisk(s, db)
 	server, err := api.New(api.Config{
-		Engine:   interaction.New(interaction.Config{Store: data}),
-		Log:      log,
-		BaseURL:  s.BaseURL,
-		Version:  version(),
-		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
-		Purge:    s.Purge,
-		Caller:   trustLocal(s.BaseURL),
+		Engine:  interaction.New(interaction.Config{Store: data}),
+		Log:     log,
+		BaseURL: s.BaseURL,
+		Version: version(),
+		Limits:  api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
+		Purge:   s.Purge,
+		Caller: func(r *http.Request) (access.Grant, error) {
+			return auth.Local(s.BaseURL, r.Host, r.Header.Get("Origin"))
+		},
 		Writable: disk.writable,
 		Observe:  admin.observe,
 	})
@@ -165,7 +169,7 @@ func checkAuth(s *settings) error {
 	if err != nil {
 		return fmt.Errorf("read --addr: %w", err)
 	}
-	if !isLoopback(host) {
+	if !auth.IsLoopback(host) {
 		return fmt.Errorf("--auth=none serves on loopback only: use --addr 127.0.0.1:PORT, not %s", s.Addr)
 	}
 	return nil
