@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"runtime/debug"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 )
 
 const (
@@ -28,6 +30,7 @@ const (
 type note struct {
 	id    string
 	route string
+	grant access.Grant // of its sender, once that is known; until then it denies
 }
 
 type noteKey struct{}
@@ -65,7 +68,9 @@ func (s *Server) identified(next http.Handler) http.Handler {
 
 // report logs a request without its address, which may name a patient.
 func (s *Server) report(r *http.Request, n *note, status int, took time.Duration) {
-	s.config.Log.DebugContext(r.Context(), "request", "request", n.id, "method", methodOf(r), "route", n.route, "status", status, "took", took)
+	if s.config.Log.Enabled(r.Context(), slog.LevelDebug) {
+		s.config.Log.DebugContext(r.Context(), "request", "request", n.id, "method", methodOf(r), "route", n.route, "status", status, "took", took)
+	}
 	if s.config.Observe != nil {
 		s.config.Observe(Observation{Method: methodOf(r), Route: n.route, Status: status, Took: took})
 	}

@@ -145,6 +145,9 @@ func keyParam(c *gin.Context) (fhir.Key, error) {
 // checkParams refuses query parameters that r does not take, so that none is
 // silently ignored.
 func checkParams(r route, query string) error {
+	if query == "" {
+		return nil
+	}
 	q, err := url.ParseQuery(query)
 	if err != nil {
 		return fhir.Errorf(fhir.BadRequest, fhir.Structure, "", "The address has a query that cannot be read; write name=value, separated by &, with other characters as %%XX.")

@@ -16,12 +16,23 @@ import (
 // then says that name in host, the Host header. It is refused with an Outcome of
 // class Denied.
 func Local(baseURL, host, origin string) (access.Grant, error) {
-	public := hostOf(baseURL)
-	ours := func(host string) bool { return IsLoopback(host) || host != "" && host == public }
-	if !ours(hostOf("//"+host)) || origin != "" && !ours(hostOf(origin)) {
+	ours := func(host string) bool { return IsLoopback(host) || host != "" && host == hostOf(baseURL) }
+	if !ours(withoutPort(host)) || origin != "" && !ours(hostOf(origin)) {
 		return access.Grant{}, fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Without sign-in the server answers its own machine only, under the names localhost and that of --base-url, and no pages of other sites.")
 	}
 	return access.Trusted("trusted"), nil
+}
+
+// withoutPort returns the name in a Host header, or "".
+func withoutPort(host string) string {
+	name, port, err := net.SplitHostPort(host)
+	switch {
+	case err != nil && (!strings.Contains(host, ":") || strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")):
+		name = strings.Trim(host, "[]")
+	case err != nil || strings.Trim(port, "0123456789") != "":
+		return ""
+	}
+	return strings.ToLower(name)
 }
 
 // hostOf returns the host of an address without its port, or "".
