@@ -59,11 +59,31 @@ func (b *bodies) pack(stored []byte) (codec int16, packed []byte) {
 	return codecZstd, b.encoder.EncodeAll(stored, make([]byte, 0, len(stored)/2))
 }
 
-// unpack returns what packed is of, in memory that others may read as well.
+// An unpacking is a column that is unpacked while it is scanned, without a copy
+// of what the driver has read. Its codec is the column before.
+type unpacking struct {
+	bodies *bodies
+	codec  *int16
+	stored []byte // nil for NULL
+}
+
+// Scan unpacks src, which is the driver's own.
+func (u *unpacking) Scan(src any) error {
+	packed, ok := src.([]byte)
+	if !ok {
+		return nil
+	}
+	var err error
+	u.stored, err = u.bodies.unpack(*u.codec, packed)
+	return err
+}
+
+// unpack returns what packed is of, in memory that others may read as well. It
+// does not keep packed.
 func (b *bodies) unpack(codec int16, packed []byte) ([]byte, error) {
 	switch codec {
 	case codecRaw:
-		return packed, nil
+		return bytes.Clone(packed), nil
 	case codecZstd:
 		if len(packed) > largeBody {
 			return unpackAlone(packed)
@@ -73,7 +93,7 @@ func (b *bodies) unpack(codec int16, packed []byte) ([]byte, error) {
 	return nil, fmt.Errorf("body has the unknown codec %d", codec)
 }
 
-// unpackKept unpacks, unless it has kept what packed is of. It may keep packed.
+// unpackKept unpacks, unless it has kept what packed is of.
 func (b *bodies) unpackKept(packed []byte) ([]byte, error) {
 	place := &b.kept[maphash.Bytes(b.seed, packed)%keptBodies]
 	if k := place.Load(); k != nil && bytes.Equal(k.packed, packed) {
@@ -81,7 +101,7 @@ func (b *bodies) unpackKept(packed []byte) ([]byte, error) {
 	}
 	stored, err := b.decoder.DecodeAll(packed, nil)
 	if err == nil && len(packed)+len(stored) <= keptSize {
-		place.Store(&keptBody{packed, stored})
+		place.Store(&keptBody{bytes.Clone(packed), stored})
 	}
 	return stored, err
 }

@@ -69,7 +69,7 @@ func (db *DB) History(ctx context.Context, h History) (Page, error) {
 		var v Version
 		var op string
 		var typ, codec int16
-		var body []byte
+		body := unpacking{bodies: db.bodies, codec: &codec}
 		var seq int64
 		if err := rows.Scan(&c.snapshot, &p.Total, &seq, &typ, &v.Key.ID, &v.Number, &v.Updated, &op, &v.Fresh, &codec, &body); err != nil {
 			return Page{}, readFault("read history", err)
@@ -79,7 +79,7 @@ func (db *DB) History(ctx context.Context, h History) (Page, error) {
 			break
 		}
 		v.Key.Type = db.names[typ]
-		if err := db.fill(&v, op, codec, body); err != nil {
+		if err := v.fill(op, body.stored); err != nil {
 			return Page{}, err
 		}
 		c.updated, c.seq = v.Updated, seq

@@ -74,7 +74,7 @@ func (db *DB) held(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*
 	v := Version{Key: k}
 	var op string
 	var codec int16
-	var body []byte
+	body := unpacking{bodies: db.bodies, codec: &codec}
 	err = s.QueryRowContext(ctx, append([]any{rid, typ, k.ID}, more...)...).Scan(&v.Number, &v.Updated, &op, &codec, &body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -82,22 +82,14 @@ func (db *DB) held(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*
 	case err != nil:
 		return nil, readFault("read "+k.Type, err)
 	}
-	return &v, db.fill(&v, op, codec, body)
+	return &v, v.fill(op, body.stored)
 }
 
-// fill unpacks what was scanned into v.
-func (db *DB) fill(v *Version, op string, codec int16, body []byte) error {
+// fill completes v with what was scanned beside it.
+func (v *Version) fill(op string, stored []byte) error {
 	if len(op) != 1 {
 		return fmt.Errorf("version %d of a %s has the operation %q", v.Number, v.Key.Type, op)
 	}
-	v.Op = Op(op[0])
-	if v.Deleted() {
-		return nil
-	}
-	stored, err := db.bodies.unpack(codec, body)
-	if err != nil {
-		return fmt.Errorf("unpack version %d of a %s: %w", v.Number, v.Key.Type, err)
-	}
-	v.Stored = stored
+	v.Op, v.Stored = Op(op[0]), stored
 	return nil
 }
