@@ -93,17 +93,17 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 }
 
 // fail answers with the outcome that err stands for. What is a fault of ours is
-// logged under the id of the request, which the caller gets.
+// logged under the id of the request, which the caller then gets in the text.
 func (s *Server) fail(c *gin.Context, err error) {
 	status, outcome := translate(err)
-	id := requestID(c.Request)
 	if status >= http.StatusInternalServerError && fhir.AsOutcome(err) == nil {
 		if c.Request.Context().Err() == context.Canceled {
 			c.Status(statusGone)
 			return
 		}
-		s.logFault(c.Request, status, err)
-		outcome.Issues[0].Text += " The id of this request is " + id + "."
+		if s.logFault(c.Request, status, err) {
+			outcome.Issues[0].Text += " The id of this request is " + requestID(c.Request) + "."
+		}
 	}
 	switch status {
 	case http.StatusUnauthorized:
@@ -114,16 +114,17 @@ func (s *Server) fail(c *gin.Context, err error) {
 	s.render(c, status, outcome.JSON())
 }
 
-// logFault logs what a request failed of. While the database is away that is the
-// same for all, so one line a second stands for them, with an id among theirs.
-func (s *Server) logFault(r *http.Request, status int, err error) {
+// logFault logs what a request failed of and reports whether it did. While the
+// database is away that is the same for all, so one line a second stands for them.
+func (s *Server) logFault(r *http.Request, status int, err error) bool {
 	if _, away := errors.AsType[*store.Unavailable](err); away {
 		now, last := time.Now().Unix(), s.awayLogged.Load()
 		if now == last || !s.awayLogged.CompareAndSwap(last, now) {
-			return
+			return false
 		}
 	}
 	s.config.Log.ErrorContext(r.Context(), "request failed", "request", requestID(r), "method", methodOf(r), "route", routeOf(r), "status", status, "err", err)
+	return true
 }
 
 // translate returns the status and outcome of err.
