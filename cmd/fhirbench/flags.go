@@ -28,7 +28,10 @@ type config struct {
 	seed     uint64
 	set      int
 	people   int
-	json     bool
+	// resources is the size of the corpus that is searched; only names the searches to measure.
+	resources int
+	only      string
+	json      bool
 }
 
 const (
@@ -56,6 +59,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.Uint64Var(&c.seed, "seed", 1, "seed of the content; the same seed makes the same resources")
 	f.IntVar(&c.set, "set", 1000, "resources made before read, vread, update and mixed are measured")
 	f.IntVar(&c.people, "people", 100, "patients made first, with a practice, to refer to; 0 refers to resources that do not exist")
+	f.IntVar(&c.resources, "resources", 100_000, "resources that the search workload searches; they are made once for each seed and size")
+	f.StringVar(&c.only, "only", "", "measure only the searches whose `name` contains this")
 	f.BoolVar(&c.json, "json", false, "print the report as one JSON object")
 	if err := f.Parse(args); err != nil {
 		return config{}, err
@@ -112,8 +117,8 @@ func (c config) check() error {
 		return fmt.Errorf("-type %q: give one of %s", c.typeName, strings.Join(typeNames(), ", "))
 	case !slices.Contains([]string{"", "minimal", "representation", "OperationOutcome"}, c.prefer):
 		return fmt.Errorf("-return %q: give minimal, representation or OperationOutcome", c.prefer)
-	case c.clients < 0 || c.requests < 0 || c.duration < 0 || c.set < 0 || c.people < 0 || c.timeout <= 0:
-		return errors.New("-c, -n, -d, -set and -people must not be negative, and -timeout must be positive")
+	case c.clients < 0 || c.requests < 0 || c.resources < 0 || c.duration < 0 || c.set < 0 || c.people < 0 || c.timeout <= 0:
+		return errors.New("-c, -n, -d, -set, -people and -resources must not be negative, and -timeout must be positive")
 	case !(c.rate >= 0 && c.rate <= 1e6):
 		return errors.New("-rate: give a number of requests a second from 0 to 1000000")
 	}

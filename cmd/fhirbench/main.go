@@ -56,13 +56,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUnexpected
 	}
 	defer t.close()
+	if c.workload.name == searchWorkload {
+		return runSearch(ctx, c, t, stdout, stderr)
+	}
 	r, err := bench(ctx, c, t)
 	if err != nil {
-		fmt.Fprintf(stderr, "fhirbench: %v\n", err)
-		if ctx.Err() != nil {
-			return exitInterrupted
-		}
-		return exitUnexpected
+		return failed(ctx, stderr, err)
 	}
 	if err := r.print(stdout, c.json); err != nil {
 		fmt.Fprintf(stderr, "fhirbench: print the report: %v\n", err)
@@ -70,4 +69,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	r.complain(stderr)
 	return r.exitStatus()
+}
+
+// failed says what went wrong before anything was measured.
+func failed(ctx context.Context, stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "fhirbench: %v\n", err)
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	return exitUnexpected
 }

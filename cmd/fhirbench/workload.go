@@ -14,11 +14,15 @@ type share struct {
 	percent int
 }
 
+// searchWorkload measures searches one after the other, by way of searchBench.
+const searchWorkload = "search"
+
 var workloads = []workload{
 	{name: "create", mix: []share{{create, 100}}},
 	{name: "read", mix: []share{{read, 100}}},
 	{name: "vread", mix: []share{{vread, 100}}},
 	{name: "update", mix: []share{{update, 100}}},
+	{name: searchWorkload},
 	{name: "mixed", mix: []share{{read, 50}, {create, 25}, {update, 20}, {remove, 5}}, growing: true},
 }
 

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// deepPage is the number of the page that is compared with the first.
+const deepPage = 1000
+
+// runSearch is the command for the search workload.
+func runSearch(ctx context.Context, c config, t target, stdout, stderr io.Writer) int {
+	server, ok := t.(*httpTarget)
+	if !ok {
+		return failed(ctx, stderr, errors.New("the search workload goes to a server; give -base"))
+	}
+	r, err := searchBench(ctx, c, server, stderr)
+	if err == nil {
+		err = r.print(stdout, c.json)
+	}
+	if err != nil {
+		return failed(ctx, stderr, err)
+	}
+	return exitOK
+}
+
+// searchBench fills the server with a corpus, unless it is there, and measures every search with one client and with
+// all of them.
+func searchBench(ctx context.Context, c config, t *httpTarget, progress io.Writer) (searchReport, error) {
+	set := newCorpus(c.seed, uint64(c.resources))
+	r := searchReport{Resources: set.size, Seed: c.seed, Clients: c.clients}
+	if err := fill(ctx, c, t, set, progress); err != nil {
+		return r, fmt.Errorf("make the corpus: %w", err)
+	}
+	queries := searchQueries
+	deep, err := follow(ctx, t, deepSearch, deepPage)
+	if err != nil {
+		return r, fmt.Errorf("go to page %d: %w", deepPage, err)
+	}
+	if deep != "" {
+		queries = append(queries[:len(queries):len(queries)], searchQuery{fmt.Sprintf("page %d", deepPage), func(*corpus, *rand.Rand) string { return deep }})
+	}
+	for _, q := range queries {
+		if c.only != "" && !strings.Contains(q.name, c.only) {
+			continue
+		}
+		row := searchRow{Name: q.name, Example: q.made(set, rand.New(rand.NewPCG(set.seed, 0)))}
+		for _, clients := range []int{1, c.clients} {
+			m, err := measureSearch(ctx, c, t, searching{set, q, clients})
+			if err != nil {
+				return r, fmt.Errorf("search %s: %w", q.name, err)
+			}
+			row.Measured = append(row.Measured, m)
+		}
+		fmt.Fprintf(progress, "fhirbench: %s done\n", q.name)
+		r.Rows = append(r.Rows, row)
+	}
+	return r, ctx.Err()
+}
+
+// fill stores the corpus if its last resource is not there.
+func fill(ctx context.Context, c config, t *httpTarget, set *corpus, progress io.Writer) error {
+	last := set.at(set.size - 1)
+	a, err := t.do(ctx, op{kind: read, typeName: last.typeName, id: last.id})
+	if err != nil || a.ok() {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var taken atomic.Uint64
+	var group sync.WaitGroup
+	began := time.Now()
+	for range c.clients {
+		group.Go(func() {
+			for n := taken.Add(1) - 1; n < set.size && ctx.Err() == nil; n = taken.Add(1) - 1 {
+				if _, err := createOne(ctx, t, set.at(n)); err != nil {
+					cancel(err)
+				}
+				if n > 0 && n%(set.size/10) == 0 {
+					fmt.Fprintf(progress, "fhirbench: %d of %d resources, %.0f a second\n", n, set.size, float64(n)/time.Since(began).Seconds())
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// follow goes to a page by its number and returns its address, or "" when there are fewer pages.
+func follow(ctx context.Context, t *httpTarget, search string, page int) (string, error) {
+	address := search + "&_count=20"
+	for range page - 1 {
+		a, err := t.search(ctx, address, func(body io.Reader) (int64, error) {
+			next, err := nextLink(body)
+			address = next
+			return 0, err
+		})
+		if err != nil || address == "" {
+			return "", err
+		}
+		if !a.ok() {
+			return "", fmt.Errorf("status %d: %s", a.status, excerpt(a.text))
+		}
+	}
+	return address, nil
+}
+
+// nextLink reads the address of the next page from a Bundle.
+func nextLink(body io.Reader) (string, error) {
+	var bundle struct {
+		Link []struct{ Relation, URL string }
+	}
+	if err := json.NewDecoder(body).Decode(&bundle); err != nil {
+		return "", err
+	}
+	for _, l := range bundle.Link {
+		if l.Relation == "next" {
+			return l.URL, nil
+		}
+	}
+	return "", nil
+}
+
+// searching is one search under one number of clients.
+type searching struct {
+	*corpus
+	query   searchQuery
+	clients int
+}
+
+// measureSearch repeats a search until the time is over.
+func measureSearch(ctx context.Context, c config, t *httpTarget, s searching) (measured, error) {
+	histograms, rows := make([]histogram, s.clients), make([]uint64, s.clients)
+	var group sync.WaitGroup
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	began := time.Now()
+	for i := range s.clients {
+		random := rand.New(rand.NewPCG(s.seed, uint64(i)+1))
+		group.Go(func() {
+			for ctx.Err() == nil && time.Since(began) < c.duration {
+				address := withCount(s.query.made(s.corpus, random))
+				sent := time.Now()
+				a, err := t.search(ctx, address, countMatches(&rows[i]))
+				if err == nil && !a.ok() {
+					err = fmt.Errorf("%s: status %d: %s", address, a.status, excerpt(a.text))
+				}
+				if err != nil {
+					cancel(err)
+					return
+				}
+				histograms[i].add(time.Since(sent))
+			}
+		})
+	}
+	group.Wait()
+	taken, all, found := time.Since(began), histogram{}, uint64(0)
+	for i := range histograms {
+		all.merge(&histograms[i])
+		found += rows[i]
+	}
+	m := measured{Clients: s.clients, Latency: latencyOf(&all)}
+	if all.total > 0 {
+		m.PerSecond, m.Matches = thousandths(float64(all.total)/taken.Seconds()), thousandths(float64(found)/float64(all.total))
+	}
+	return m, context.Cause(ctx)
+}
+
+func withCount(address string) string {
+	if strings.HasPrefix(address, "http") || strings.Contains(address, "_summary=count") {
+		return address
+	}
+	return address + "&_count=20"
+}
+
+// countMatches reads a Bundle and counts the entries that are matches, without taking it apart.
+func countMatches(n *uint64) func(io.Reader) (int64, error) {
+	return func(body io.Reader) (int64, error) {
+		text, err := io.ReadAll(body)
+		*n += uint64(strings.Count(string(text), `"mode":"match"`))
+		return int64(len(text)), err
+	}
+}
