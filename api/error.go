@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -67,7 +68,7 @@ func (s *Server) handle(r route) gin.HandlerFunc {
 func (s *Server) admitted(c *gin.Context, r route) error {
 	// A slash within a segment would be taken for one between two.
 	if strings.Contains(strings.ToLower(c.Request.URL.RawPath), "%2f") {
-		return s.noRoute(c)
+		return nothingHere()
 	}
 	if r.rule == granted {
 		if err := s.identify(c, r); err != nil {
@@ -77,13 +78,15 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 	if r.path == "" {
 		return nil
 	}
-	if err := checkParams(r, c.Request.URL.RawQuery); err != nil {
-		return err
+	if !r.criteria {
+		if err := checkParams(r, c.Request.URL.RawQuery); err != nil {
+			return err
+		}
 	}
 	if !r.writes {
 		return nil
 	}
-	if err := unsupportedHeaders(c.Request.Header); err != nil {
+	if err := unsupportedHeaders(r, c.Request.Header); err != nil {
 		return err
 	}
 	if s.config.Writable == nil {
@@ -152,10 +155,10 @@ func translate(err error) (int, *fhir.Outcome) {
 
 // unsupportedHeaders refuses headers that would change what a write does and
 // that the server does not follow, rather than ignoring them.
-func unsupportedHeaders(h http.Header) error {
+func unsupportedHeaders(r route, h http.Header) error {
 	o := &fhir.Outcome{}
-	for _, name := range []string{"If-None-Exist", "If-Unmodified-Since", "Content-Range", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
-		if len(h.Values(name)) > 0 {
+	for _, name := range []string{noneExist, "If-Unmodified-Since", "Content-Range", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
+		if len(h.Values(name)) > 0 && !(name == noneExist && r.interaction == access.Create) {
 			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.NotSupported, Text: "The header " + name + " is not supported; nothing was stored. Leave it out."})
 		}
 	}

@@ -38,11 +38,7 @@ func (s *Server) history(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	size := 500
-	for _, e := range b.Entries {
-		size += len(e.Resource) + 400
-	}
-	s.render(c, http.StatusOK, b.Append(make([]byte, 0, size)))
+	s.render(c, http.StatusOK, b.Append(make([]byte, 0, b.Size())))
 	return nil
 }
 
@@ -91,18 +87,13 @@ func readTimes(c *gin.Context, h *store.History) error {
 
 func (s *Server) historyBundle(r *http.Request, p store.Page, selection fhir.Selection) (*fhir.Bundle, error) {
 	url := s.baseURL(r)
-	b := &fhir.Bundle{Type: "history", LastUpdated: p.Safe, Total: p.Total, Links: links(url, r, p.Next)}
+	b := &fhir.Bundle{Type: "history", LastUpdated: p.Safe, Total: p.Total, Links: links(url, r, p.Next), Base: url}
 	b.Entries = make([]fhir.Entry, 0, len(p.Versions))
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		e := historyEntry(v)
-		e.FullURL = url + "/" + v.Key.String()
-		if !v.Deleted() {
-			body, err := fhir.Subset(v.Key.Type, v.Resource(), selection)
-			if err != nil {
-				return nil, err
-			}
-			e.Resource = body
+		if err := carry(&e, v, selection); err != nil {
+			return nil, err
 		}
 		b.Entries = append(b.Entries, e)
 	}

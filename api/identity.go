@@ -17,7 +17,7 @@ func (s *Server) identify(c *gin.Context, r route) error {
 	if err != nil {
 		return err
 	}
-	if err := g.Allow(r.interaction, c.Param("type")); err != nil {
+	if err := g.Allow(r.interaction, searchedType(c)); err != nil {
 		return err
 	}
 	noteOf(c.Request).grant = g

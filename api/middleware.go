@@ -168,7 +168,7 @@ func (s *Server) crossOrigin(next http.Handler) http.Handler {
 			return
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, Prefer, X-Request-Id, X-Security-Context")
+		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id, X-Security-Context")
 		h.Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 	})
@@ -193,8 +193,8 @@ func (s *Server) expected(r *http.Request) int64 {
 // a body beyond the memory that is left.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.RequestURI) > maxURL {
-			writeOutcome(w, http.StatusRequestURITooLong, fhir.Errorf(fhir.BadRequest, fhir.TooLong, "", "The address is longer than %d bytes.", maxURL))
+		if limit := addressLimit(r); len(r.RequestURI) > limit {
+			writeOutcome(w, http.StatusRequestURITooLong, fhir.Errorf(fhir.BadRequest, fhir.TooLong, "", "The address is longer than %d bytes; send a search with so much to say as POST [type]/_search.", limit))
 			return
 		}
 		size := s.expected(r)
@@ -208,6 +208,15 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		defer room.Release(weight)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// addressLimit returns how long the address of r may be. Links between pages hold
+// all of a search that may have been posted.
+func addressLimit(r *http.Request) int {
+	if strings.HasPrefix(r.URL.RawQuery, cursorParam+"=") {
+		return maxLink
+	}
+	return maxURL
 }
 
 // admit takes weight from room, and waits for it a little if it must. A wait

@@ -5,23 +5,29 @@ import "strings"
 // preferences are what a Prefer header asks for.
 // https://hl7.org/fhir/R4/http.html#ops
 type preferences struct {
-	Return string // "minimal", "representation", "OperationOutcome"; empty is representation
+	Return  string // "minimal", "representation", "OperationOutcome"; empty is representation
+	Lenient bool   // handling=lenient: what a search asks wrongly is left out
 }
 
 // parsePrefer reads Prefer headers. What it does not know is left out, as
 // https://www.rfc-editor.org/rfc/rfc7240 demands; the first of two counts.
 func parsePrefer(headers []string) preferences {
 	var p preferences
+	handling := ""
 	for _, header := range headers {
 		for entry := range strings.SplitSeq(header, ",") {
 			entry, _, _ = strings.Cut(entry, ";")
 			name, value, _ := strings.Cut(entry, "=")
 			value = strings.Trim(strings.TrimSpace(value), `"`)
-			if strings.EqualFold(strings.TrimSpace(name), "return") && p.Return == "" {
+			switch name = strings.ToLower(strings.TrimSpace(name)); {
+			case name == "return" && p.Return == "":
 				p.Return = returnValue(value)
+			case name == "handling" && handling == "":
+				handling = strings.ToLower(value)
 			}
 		}
 	}
+	p.Lenient = handling == "lenient"
 	return p
 }
 

@@ -35,6 +35,26 @@ func TestParsePrefer(t *testing.T) {
 	}
 }
 
+func TestPreferHandling(t *testing.T) {
+	t.Parallel()
+	for headers, want := range map[string]bool{
+		"":                                      false,
+		"handling=lenient":                      true,
+		"handling=strict":                       false,
+		`Handling="Lenient"`:                    true,
+		"return=minimal, handling=lenient":      true,
+		"return=minimal|handling=lenient":       true,
+		"handling=strict, handling=lenient":     false,
+		"handling=lenient; x=y|handling=strict": true,
+		"handling=lenientish":                   false,
+		"return=lenient":                        false,
+	} {
+		if got := parsePrefer(strings.Split(headers, "|")).Lenient; got != want {
+			t.Errorf("Prefer: %s: lenient is %v", headers, got)
+		}
+	}
+}
+
 func FuzzPrefer(f *testing.F) {
 	for _, seed := range []string{"return=minimal", `return="representation"; x=y, handling=strict`, ",=;", "return=OperationOutcome"} {
 		f.Add(seed, seed)

@@ -54,17 +54,27 @@ func (s *Server) written(c *gin.Context, r interaction.Result) error {
 	versionHeaders(c, &r.Version)
 	if r.Outcome == store.Created {
 		status = http.StatusCreated
-		c.Header("Location", fmt.Sprintf("%s/%s/_history/%d", s.baseURL(c.Request), r.Key, r.Number))
+		s.location(c, &r.Version)
 	}
+	return s.answerWrite(c, status, &r.Version, outcomeText(r))
+}
+
+// location says where the version is that a create led to.
+func (s *Server) location(c *gin.Context, v *store.Version) {
+	c.Header("Location", fmt.Sprintf("%s/%s/_history/%d", s.baseURL(c.Request), v.Key, v.Number))
+}
+
+// answerWrite answers with v, with text, or with nothing, as Prefer asks.
+func (s *Server) answerWrite(c *gin.Context, status int, v *store.Version, text string) error {
 	switch parsePrefer(c.Request.Header.Values("Prefer")).Return {
 	case "minimal":
 		c.Status(status)
 		return nil
 	case "OperationOutcome":
-		s.render(c, status, success(outcomeText(r)).JSON())
+		s.render(c, status, success(text).JSON())
 		return nil
 	}
-	return s.resource(c, status, &r.Version)
+	return s.resource(c, status, v)
 }
 
 func outcomeText(r interaction.Result) string {
@@ -99,7 +109,7 @@ func (s *Server) render(c *gin.Context, status int, body []byte) {
 	case xmlFormat:
 		s.renderXML(c, status, body)
 	case htmlFormat:
-		page := web.Page{Title: strings.TrimPrefix(c.Request.URL.Path, base+"/"), Query: c.Request.URL.RawQuery, Status: status, Base: s.baseURL(c.Request), JSON: body}
+		page := web.Page{Title: strings.Trim(strings.TrimPrefix(c.Request.URL.Path, base), "/"), Query: c.Request.URL.RawQuery, Status: status, Base: s.baseURL(c.Request), JSON: body}
 		web.Headers(c.Writer.Header())
 		c.Data(status, "text/html; charset=utf-8", page.HTML())
 	default:

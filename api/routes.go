@@ -35,6 +35,7 @@ type route struct {
 	serve       func(*gin.Context) error
 	params      []string // query parameters that it takes beside _format and _pretty
 	writes      bool     // it stores something
+	criteria    bool     // its query says what is searched for, and the handler reads it
 }
 
 // methods returns r's method, and HEAD beside GET.
@@ -45,70 +46,196 @@ func (r route) methods() []string {
 	return []string{r.method}
 }
 
+// paths returns r's path, and the same with a slash at its end, or without, where
+// R4 writes it either way. https://hl7.org/fhir/R4/http.html#cond-update
+func (r route) paths() []string {
+	switch r.path {
+	case "/":
+		return []string{"/", ""}
+	case "/:type":
+		return []string{r.path, r.path + "/"}
+	}
+	return []string{r.path}
+}
+
 // routes is everything the API serves.
 func (s *Server) routes() []route {
 	subset := []string{"_summary", "_elements"}
 	history := []string{"_since", "_at", "_count", "_page", "_summary", "_elements"}
 	routes := []route{
-		{"GET", "/metadata", public, "", s.capabilities, []string{"mode"}, false},
-		{"GET", "/_history", granted, access.HistorySystem, s.history, history, false},
-		{"POST", "/:type", granted, access.Create, s.create, nil, true},
-		{"GET", "/:type/_history", granted, access.HistoryType, s.history, history, false},
-		{"GET", "/:type/:id", granted, access.Read, s.read, append(subset, "_at"), false},
-		{"PUT", "/:type/:id", granted, access.Update, s.update, nil, true},
-		{"PATCH", "/:type/:id", granted, access.Patch, s.patch, nil, true},
-		{"DELETE", "/:type/:id", granted, access.Delete, s.delete, nil, true},
-		{"GET", "/:type/:id/_history", granted, access.HistoryInstance, s.history, history, false},
-		{"GET", "/:type/:id/_history/:vid", granted, access.VRead, s.vread, subset, false},
+		{"GET", "/metadata", public, "", s.capabilities, []string{"mode"}, false, false},
+		{"GET", "/_history", granted, access.HistorySystem, s.history, history, false, false},
+		{"POST", "/:type", granted, access.Create, s.create, nil, true, false},
+		{"GET", "/:type/_history", granted, access.HistoryType, s.history, history, false, false},
+		{"GET", "/:type/:id", granted, access.Read, s.read, append(subset, "_at"), false, false},
+		{"PUT", "/:type/:id", granted, access.Update, s.update, nil, true, false},
+		{"PATCH", "/:type/:id", granted, access.Patch, s.patch, nil, true, false},
+		{"DELETE", "/:type/:id", granted, access.Delete, s.delete, nil, true, false},
+		{"GET", "/:type/:id/_history", granted, access.HistoryInstance, s.history, history, false, false},
+		{"GET", "/:type/:id/_history/:vid", granted, access.VRead, s.vread, subset, false, false},
+		{"GET", "/$reindex", granted, access.Reindex, s.reindexing, nil, false, false},
+		{"POST", "/$reindex", granted, access.Reindex, s.reindex, nil, true, false},
 	}
 	if s.config.Purge {
-		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true})
+		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
+	}
+	return slices.Concat(routes, s.searchRoutes(), s.conditionalRoutes())
+}
+
+// searchRoutes are those whose query, or form, is a search.
+func (s *Server) searchRoutes() []route {
+	var routes []route
+	for _, r := range []route{
+		{path: "", interaction: access.SearchSystem},
+		{path: "/:type", interaction: access.SearchType},
+		{path: "/:type/:id/:inner", interaction: access.SearchType},
+	} {
+		r.rule, r.serve, r.criteria = granted, s.search, true
+		get, post := r, r
+		get.method, post.method = http.MethodGet, http.MethodPost
+		get.path, post.path = r.path+"/", r.path+"/_search"
+		if r.path != "" {
+			get.path = r.path
+		}
+		routes = append(routes, get, post)
 	}
 	return routes
+}
+
+// conditionalRoutes are those whose query finds what is written.
+func (s *Server) conditionalRoutes() []route {
+	return []route{
+		{"PUT", "/:type", granted, access.Update, s.updateIf, nil, true, true},
+		{"PATCH", "/:type", granted, access.Patch, s.patchIf, nil, true, true},
+		{"DELETE", "/:type", granted, access.Delete, s.deleteIf, nil, true, true},
+	}
 }
 
 // served tells conformance what the routes serve.
 func (s *Server) served(routes []route) conformance.Served {
 	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Purge: s.config.Purge}
+	if s.config.Engine != nil {
+		served.Parameters = s.config.Engine.Registry
+	}
 	for _, r := range routes {
+		code := string(r.interaction)
 		switch r.interaction {
 		case "", access.Purge:
-		case access.HistorySystem:
-			served.System = append(served.System, string(r.interaction))
+		case access.Reindex:
+			served.Reindex = true
+		case access.HistorySystem, access.SearchSystem:
+			served.System = withCode(served.System, code)
 		default:
-			served.Type = append(served.Type, string(r.interaction))
+			served.Type = withCode(served.Type, code)
+		}
+		switch {
+		case r.interaction == access.Create:
+			served.ConditionalCreate = true
+		case r.criteria && r.interaction == access.Update:
+			served.ConditionalUpdate = true
+		case r.criteria && r.interaction == access.Delete:
+			served.ConditionalDelete = true
 		}
 	}
 	return served
 }
 
-// noRoute answers an address that is none.
-func (s *Server) noRoute(c *gin.Context) error {
-	if strings.TrimSuffix(c.Request.URL.Path, "/") == base {
-		return fhir.Errorf(fhir.Unknown, fhir.NotSupported, "", "There are no batches, transactions and searches of the whole system here; send each request to the address that it is about. %s/metadata says what there is.", base)
+func withCode(codes []string, code string) []string {
+	if slices.Contains(codes, code) {
+		return codes
 	}
+	return append(codes, code)
+}
+
+// nothingHere is what an address that is none is answered with.
+func nothingHere() error {
 	return fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "There is nothing at this address; the FHIR API is under %s, and %s/metadata says what it serves.", base, base)
 }
 
-// readOnly are the addresses right under base that are no type of resource.
-var readOnly = []string{"metadata", "_history"}
+// A reserved is an address that would be taken for that of a type, or of an id,
+// by methods that it does not take itself.
+type reserved struct {
+	path  string // "/_history", "/:type/_history"
+	takes []string
+}
 
-// noMethod answers a method that an address does not take. An address of no
-// resource type takes none at all.
-func (s *Server) noMethod(c *gin.Context) error {
-	first, _, _ := strings.Cut(strings.TrimPrefix(c.Request.URL.Path, base+"/"), "/")
-	allow := c.Writer.Header().Get("Allow")
-	switch _, err := resourceType(first); {
-	case slices.Contains(readOnly, first):
-		allow = "GET, HEAD"
-	case err != nil:
-		c.Writer.Header().Del("Allow")
-		return err
+// reservedPaths are addresses whose last name is no type and no id.
+func reservedPaths() []reserved {
+	return []reserved{
+		{"/metadata", []string{http.MethodGet, http.MethodHead}},
+		{"/_history", []string{http.MethodGet, http.MethodHead}},
+		{"/_search", []string{http.MethodPost}},
+		{"/$reindex", []string{http.MethodGet, http.MethodHead, http.MethodPost}},
+		{"/:type/_history", []string{http.MethodGet, http.MethodHead}},
+		{"/:type/_search", []string{http.MethodPost}},
 	}
-	c.Header("Allow", allow+", OPTIONS")
-	if c.Request.Method == http.MethodOptions {
+}
+
+// reservedBy returns the reserved path that an address below base is, or nil.
+func reservedBy(path string) *reserved {
+	names := strings.Split(path, "/")
+	for _, p := range reservedPaths() {
+		own := strings.Split(p.path, "/")
+		if len(names) == len(own) && names[len(names)-1] == own[len(own)-1] {
+			return &p
+		}
+	}
+	return nil
+}
+
+// allowed returns the methods that an address below base takes, none if it is
+// none. The router by itself has no way to say so that is safe: while it looks
+// for other methods it runs out of room for the choices that it may take back.
+func (s *Server) allowed(path string) []string {
+	if p := reservedBy(path); p != nil {
+		return p.takes
+	}
+	var methods []string
+	for _, r := range s.routes() {
+		if slices.ContainsFunc(r.paths(), func(template string) bool { return fits(template, path) }) {
+			methods = append(methods, r.methods()...)
+		}
+	}
+	order := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	return slices.DeleteFunc(order, func(method string) bool { return !slices.Contains(methods, method) })
+}
+
+// fits reports whether path is one of template's. A name of ours, which begins
+// with _ or $, stands for no type and no id.
+func fits(template, path string) bool {
+	names, own := strings.Split(path, "/"), strings.Split(template, "/")
+	if len(names) != len(own) {
+		return false
+	}
+	for i, name := range names {
+		variable := strings.HasPrefix(own[i], ":")
+		if !variable && name != own[i] || variable && (name == "" || name[0] == '_' || name[0] == '$') {
+			return false
+		}
+	}
+	return true
+}
+
+// unserved answers an address that is none, and a method that an address does not
+// take. An address of no resource type takes none at all.
+func (s *Server) unserved(c *gin.Context) error {
+	path, ours := strings.CutPrefix(c.Request.URL.Path, base)
+	allow := s.allowed(path)
+	if !ours || len(allow) == 0 {
+		return nothingHere()
+	}
+	if first := strings.Split(path+"/", "/")[1]; first != "" && first[0] != '_' && first[0] != '$' && path != "/metadata" {
+		if _, err := resourceType(first); err != nil {
+			return err
+		}
+	}
+	c.Header("Allow", strings.Join(append(allow, http.MethodOptions), ", "))
+	switch {
+	case c.Request.Method == http.MethodOptions:
 		c.Status(http.StatusNoContent)
 		return nil
+	case path == "" || path == "/":
+		return &refusal{http.StatusMethodNotAllowed, fhir.NotSupported, "There are no batches and transactions here; send each request to the address that it is about. " + base + "/metadata says what there is."}
 	}
 	return &refusal{http.StatusMethodNotAllowed, fhir.NotSupported, "This address does not take " + c.Request.Method + "; the Allow header says what it takes."}
 }

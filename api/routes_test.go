@@ -68,7 +68,7 @@ func TestInteractionsAsk(t *testing.T) {
 		}
 		c, _ := gin.CreateTestContext(httptest.NewRecorder())
 		c.Request = requestTo(r, r.method)
-		for name, value := range map[string]string{"type": "Patient", "id": "p", "vid": "1"} {
+		for name, value := range map[string]string{"type": "Patient", "id": "p", "vid": "1", "inner": "Observation"} {
 			if strings.Contains(r.path, "/:"+name) {
 				c.AddParam(name, value)
 			}
@@ -82,13 +82,19 @@ func TestInteractionsAsk(t *testing.T) {
 
 // requestTo returns a request that r can serve.
 func requestTo(r route, method string) *http.Request {
-	address := base + strings.NewReplacer(":type", "Patient", ":id", "p", ":vid", "1").Replace(r.path)
+	address := base + strings.NewReplacer(":type", "Patient", ":id", "p", ":vid", "1", ":inner", "Observation").Replace(r.path)
+	if r.criteria && r.writes {
+		address += "?identifier=1"
+	}
 	body, contentType := `{"resourceType":"Patient","id":"p"}`, "application/fhir+json"
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
 		body, contentType = "", ""
 	case http.MethodPatch:
 		body, contentType = `[]`, "application/json-patch+json"
+	}
+	if strings.HasSuffix(r.path, "/_search") {
+		body, contentType = "_count=1", "application/x-www-form-urlencoded"
 	}
 	req := httptest.NewRequest(method, address, strings.NewReader(body))
 	if contentType != "" {
@@ -141,14 +147,23 @@ func TestAddresses(t *testing.T) {
 		status         int
 		text           string // in the outcome
 	}{
-		{"POST", "/fhir", 404, "batches, transactions"},
-		{"POST", "/fhir/", 404, "batches, transactions"},
-		{"GET", "/fhir/?_type=Patient", 404, "batches, transactions"},
 		{"GET", "/", 404, "/fhir/metadata"},
 		{"GET", "/fhirs/Patient/p", 404, "/fhir/metadata"},
 		{"GET", "//fhir/Patient/p", 404, "/fhir/metadata"},
 		{"GET", "/fhir//Patient/p", 404, "/fhir/metadata"},
-		{"GET", "/fhir/Patient/", 404, "/fhir/metadata"},
+		{"GET", "/fhir/Patient?name=%zz", 400, "percent sign"},
+		{"GET", "/fhir/patient?name=x", 404, "did you mean Patient"},
+		{"GET", "/fhir/Shiny/", 404, "R4 resource type"},
+		{"GET", "/fhir/Patient/p/Shiny", 404, "R4 resource type"},
+		{"GET", "/fhir/Patient/p/observation", 404, "did you mean Observation"},
+		{"GET", "/fhir/Patient/p/Organization", 404, "Observation, "},
+		{"GET", "/fhir/Organization/p/Patient", 404, "no compartment"},
+		{"GET", "/fhir/Patient/p_1/Observation", 400, "no valid id"},
+		{"GET", "/fhir/Patient?_pretty=maybe", 400, "_pretty"},
+		{"GET", "/fhir/Patient?_format=json&_format=xml", 400, "twice"},
+		{"PUT", "/fhir/Patient?_format=json", 400, "criteria"},
+		{"DELETE", "/fhir/Patient/?", 400, "criteria"},
+		{"PATCH", "/fhir/Patient?_pretty=x&name=y", 400, "_pretty"},
 		{"GET", "/fhir/Patient/p/", 404, "/fhir/metadata"},
 		{"GET", "/fhir/metadata/", 404, "/fhir/metadata"},
 		{"GET", "/fhir/Patient/p%2F_history", 404, "/fhir/metadata"},
@@ -172,11 +187,14 @@ func TestAddresses(t *testing.T) {
 		{"get", "/fhir/Patient/p", 405, "does not take get"},
 		{"CONNECT", "/fhir/Patient/p", 405, "does not take CONNECT"},
 		{"POST", "/fhir/Patient/p/$purge", 404, "/fhir/metadata"},
+		{"GET", "/fhir/Patient/p/$everything", 404, "R4 resource type"},
+		{"POST", "/fhir/$shiny", 404, "R4 resource type"},
 		{"GET", "/fhir/Patient/p?_summary=%zz", 400, "cannot be read"},
 		{"GET", "/fhir/Patient/p/_history/01", 404, "no such version"},
 		{"GET", "/fhir/Patient/p/_history/+1", 404, "no such version"},
 		{"GET", "/fhir/Patient/p/_history/99999999999", 404, "no such version"},
-		{"GET", "/fhir/Patient/p?" + strings.Repeat("x", maxURL), 414, "longer than"},
+		{"GET", "/fhir/Patient/p?" + strings.Repeat("x", maxURL), 414, "POST [type]/_search"},
+		{"GET", "/fhir/Patient?_cursor=" + strings.Repeat("x", maxLink), 414, "longer than"},
 	} {
 		w := answer(s, httptest.NewRequest(tt.method, tt.target, nil))
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.text) {
@@ -212,7 +230,12 @@ func TestOptions(t *testing.T) {
 	s := newServer(t, Config{})
 	for target, want := range map[string]string{
 		"/fhir/Patient/p":            "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
-		"/fhir/Patient":              "POST, OPTIONS",
+		"/fhir":                      "GET, HEAD, OPTIONS",
+		"/fhir/Patient":              "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+		"/fhir/Patient/p/Task":       "GET, HEAD, OPTIONS",
+		"/fhir/Patient/_search":      "POST, OPTIONS",
+		"/fhir/_search":              "POST, OPTIONS",
+		"/fhir/$reindex":             "GET, HEAD, POST, OPTIONS",
 		"/fhir/_history":             "GET, HEAD, OPTIONS",
 		"/fhir/metadata":             "GET, HEAD, OPTIONS",
 		"/fhir/Patient/p/_history":   "GET, HEAD, OPTIONS",
@@ -229,15 +252,33 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestReadOnly(t *testing.T) {
+// TestReserved sends what addresses do not take that could be taken for those of
+// types and ids.
+func TestReserved(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Config{Caller: trustAll})
-	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		for _, name := range readOnly {
-			w := answer(s, httptest.NewRequest(method, "/fhir/"+name, nil))
-			if w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD, OPTIONS" {
-				t.Errorf("%s %s: %d, Allow: %s", method, name, w.Code, w.Header().Get("Allow"))
+	for target, allow := range map[string]string{
+		"/fhir/metadata":         "GET, HEAD, OPTIONS",
+		"/fhir/_history":         "GET, HEAD, OPTIONS",
+		"/fhir/_search":          "POST, OPTIONS",
+		"/fhir/$reindex":         "GET, HEAD, POST, OPTIONS",
+		"/fhir/Patient/_history": "GET, HEAD, OPTIONS",
+		"/fhir/Patient/_search":  "POST, OPTIONS",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} {
+			if strings.Contains(allow, method) {
+				continue
 			}
+			w := answer(s, httptest.NewRequest(method, target, nil))
+			if w.Code != 405 || w.Header().Get("Allow") != allow {
+				t.Errorf("%s %s: %d, Allow: %s", method, target, w.Code, w.Header().Get("Allow"))
+			}
+		}
+	}
+	for _, target := range []string{"/fhir", "/fhir/"} {
+		w := answer(s, httptest.NewRequest("POST", target, nil))
+		if w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD, OPTIONS" || !strings.Contains(w.Body.String(), "batches") {
+			t.Errorf("POST %s: %d, Allow: %s, %s", target, w.Code, w.Header().Get("Allow"), w.Body)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -112,19 +113,23 @@ func (s *Server) newRouter(routes []route) *gin.Engine {
 	// Nil is valid, so this cannot fail.
 	_ = e.SetTrustedProxies(nil)
 	e.RedirectTrailingSlash = false
-	e.HandleMethodNotAllowed = true
+	e.HandleMethodNotAllowed = false
 	e.UseRawPath = false
 	for _, r := range routes {
 		for _, method := range r.methods() {
-			e.Handle(method, base+r.path, s.handle(r))
+			for _, path := range r.paths() {
+				e.Handle(method, base+path, s.handle(r))
+			}
 		}
 	}
-	// Without these a POST would take the names for those of types.
-	for _, name := range readOnly {
-		e.POST(base+"/"+name, s.handle(route{path: "", rule: public, serve: s.noMethod}))
+	for _, p := range reservedPaths() {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			if !slices.Contains(p.takes, method) {
+				e.Handle(method, base+p.path, s.handle(route{path: "", rule: public, serve: s.unserved}))
+			}
+		}
 	}
-	e.NoRoute(s.handle(route{path: "", rule: public, serve: s.noRoute}))
-	e.NoMethod(s.handle(route{path: "", rule: public, serve: s.noMethod}))
+	e.NoRoute(s.handle(route{path: "", rule: public, serve: s.unserved}))
 	return e
 }
 

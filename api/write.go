@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -21,6 +22,9 @@ func (s *Server) create(c *gin.Context) error {
 	r, err := s.decodeAny(c, typ, "")
 	if err != nil {
 		return err
+	}
+	if len(c.Request.Header.Values(noneExist)) > 0 {
+		return s.createIf(c, r)
 	}
 	done, err := s.session(c).Create(c.Request.Context(), r)
 	if err != nil {
@@ -46,20 +50,14 @@ func (s *Server) update(c *gin.Context) error {
 	return s.written(c, done)
 }
 
-// patch serves PATCH [base]/[type]/[id] with JSON Patch.
+// patch serves PATCH [base]/[type]/[id].
 // https://hl7.org/fhir/R4/http.html#patch
 func (s *Server) patch(c *gin.Context) error {
 	k, expect, err := target(c)
 	if err != nil {
 		return err
 	}
-	header := c.GetHeader("Content-Type")
-	name, ok := splitType(header)
-	if !ok || !isUTF8(header) || formatOf(name) != patchFormat {
-		c.Header("Accept-Patch", "application/json-patch+json")
-		return unsupportedType("application/json-patch+json")
-	}
-	ops, err := s.readBody(c, s.config.Limits.Body)
+	ops, err := s.patchBody(c)
 	if err != nil {
 		return err
 	}
@@ -73,6 +71,24 @@ func (s *Server) patch(c *gin.Context) error {
 	return s.written(c, done)
 }
 
+// patchBody reads the patch that a request sends: a JSON Patch, or Parameters
+// with a FHIRPath Patch.
+func (s *Server) patchBody(c *gin.Context) (ops interaction.Change, err error) {
+	header := c.GetHeader("Content-Type")
+	name, ok := splitType(header)
+	f := formatOf(name)
+	switch {
+	case ok && isUTF8(header) && f == patchFormat:
+		ops.JSON, err = s.readBody(c, s.config.Limits.Body)
+	case ok && isUTF8(header) && (f == jsonFormat || f == xmlFormat):
+		ops.FHIRPath, err = s.decode(c, "Parameters")
+	default:
+		c.Header("Accept-Patch", "application/json-patch+json, application/fhir+json, application/fhir+xml")
+		err = unsupportedType("a JSON Patch as application/json-patch+json, or a FHIRPath Patch as application/fhir+json or application/fhir+xml,")
+	}
+	return ops, err
+}
+
 // delete serves DELETE [base]/[type]/[id].
 // https://hl7.org/fhir/R4/http.html#delete
 func (s *Server) delete(c *gin.Context) error {
@@ -84,15 +100,20 @@ func (s *Server) delete(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	s.deleted(c, done)
+	return nil
+}
+
+// deleted answers a delete.
+func (s *Server) deleted(c *gin.Context, done interaction.Result) {
 	if done.Number > 0 {
 		versionHeaders(c, &done.Version)
 	}
 	if parsePrefer(c.Request.Header.Values("Prefer")).Return == "OperationOutcome" {
 		s.render(c, http.StatusOK, success(outcomeText(done)).JSON())
-		return nil
+		return
 	}
 	c.Status(http.StatusNoContent)
-	return nil
 }
 
 // purge serves POST [base]/[type]/[id]/$purge, which is the operator's.
@@ -134,9 +155,15 @@ func target(c *gin.Context) (fhir.Key, store.Expect, error) {
 	if _, err := negotiate(c.Request); err != nil {
 		return k, 0, err
 	}
-	expect, err := expectation(c.Request.Header)
-	if err == nil && expect == store.Absent && c.Request.Method != http.MethodPut {
-		err = fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "If-None-Match has no meaning for %s; use If-Match.", c.Request.Method)
-	}
+	expect, err := demanded(c.Request)
 	return k, expect, err
+}
+
+// demanded returns what must be true of the resource for a write to happen.
+func demanded(r *http.Request) (store.Expect, error) {
+	expect, err := expectation(r.Header)
+	if err == nil && expect == store.Absent && r.Method != http.MethodPut {
+		err = fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "If-None-Match has no meaning for %s; use If-Match.", r.Method)
+	}
+	return expect, err
 }

@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"sync"
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/spec"
 )
 
@@ -22,17 +24,41 @@ type Served struct {
 	Type    []string  // interactions on every resource type
 	System  []string  // interactions on the whole system
 	Purge   bool      // the operation $purge
+	Reindex bool      // the operation $reindex
+
+	// Parameters returns the search parameters that there are now. It may be nil,
+	// and return nil, for none.
+	Parameters func() *search.Registry
+
+	ConditionalCreate, ConditionalUpdate bool
+	ConditionalDelete                    bool // of one resource
 }
 
 // Statements are the answers to GET /metadata.
 type Statements struct {
 	served Served
+
+	lock sync.Mutex
+	made map[name]statement // what was asked for last; of one registry
+	of   *search.Registry
 }
+
+// A name says which statement.
+type name struct{ mode, base string }
+
+// A statement is one that was made, and its entity tag.
+type statement struct {
+	body []byte
+	tag  string
+}
+
+// maxMade bounds how many statements are kept. Clients name bases.
+const maxMade = 8
 
 // New returns the statements about what is served. It fails when they are not
 // valid R4.
 func New(s Served) (*Statements, error) {
-	statements := &Statements{s}
+	statements := &Statements{served: s}
 	for _, mode := range []string{"full", "normative", "terminology"} {
 		body, _, err := statements.For(mode, "http://localhost/fhir")
 		if err != nil {
@@ -48,24 +74,47 @@ func New(s Served) (*Statements, error) {
 // For returns the statement for a mode of https://hl7.org/fhir/R4/http.html#capabilities,
 // "full" when it is empty, and its entity tag.
 func (s *Statements) For(mode, base string) (body []byte, tag string, err error) {
-	var statement any
-	switch mode {
-	case "", "full":
-		statement = s.capability(base, false)
-	case "normative":
-		statement = s.capability(base, true)
-	case "terminology":
-		statement = s.terminology(base)
-	default:
-		return nil, "", fhir.Errorf(fhir.BadRequest, fhir.Value, "", "mode is full, normative or terminology.")
+	if mode == "" {
+		mode = "full"
 	}
-	body, err = json.Marshal(statement)
+	var registry *search.Registry
+	if s.served.Parameters != nil {
+		registry = s.served.Parameters()
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if registry != s.of || s.made == nil || len(s.made) >= maxMade {
+		s.made, s.of = map[name]statement{}, registry
+	}
+	m, ok := s.made[name{mode, base}]
+	if !ok {
+		if m, err = s.make(mode, base, registry); err != nil {
+			return nil, "", err
+		}
+		s.made[name{mode, base}] = m
+	}
+	return m.body, m.tag, nil
+}
+
+func (s *Statements) make(mode, base string, r *search.Registry) (statement, error) {
+	var content any
+	switch mode {
+	case "full":
+		content = s.capability(base, r, false)
+	case "normative":
+		content = s.capability(base, r, true)
+	case "terminology":
+		content = s.terminology(base)
+	default:
+		return statement{}, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "mode is full, normative or terminology.")
+	}
+	body, err := json.Marshal(content)
 	if err != nil {
-		return nil, "", fmt.Errorf("write the statement for mode %s: %w", mode, err)
+		return statement{}, fmt.Errorf("write the statement for mode %s: %w", mode, err)
 	}
 	h := fnv.New64a()
 	h.Write(body)
-	return body, `W/"` + hex.EncodeToString(h.Sum(nil)) + `"`, nil
+	return statement{body, `W/"` + hex.EncodeToString(h.Sum(nil)) + `"`}, nil
 }
 
 type software struct {
@@ -101,10 +150,14 @@ type capabilityStatement struct {
 }
 
 type rest struct {
-	Mode        string        `json:"mode"`
-	Security    security      `json:"security"`
-	Resource    []resource    `json:"resource"`
-	Interaction []interaction `json:"interaction,omitempty"`
+	Mode          string        `json:"mode"`
+	Documentation string        `json:"documentation"`
+	Security      security      `json:"security"`
+	Resource      []resource    `json:"resource"`
+	Interaction   []interaction `json:"interaction,omitempty"`
+	SearchParam   []searchParam `json:"searchParam,omitempty"`
+	Operation     []operation   `json:"operation,omitempty"`
+	Compartment   []string      `json:"compartment,omitempty"`
 }
 
 type security struct {
@@ -128,6 +181,9 @@ type resource struct {
 	ConditionalUpdate bool          `json:"conditionalUpdate"`
 	ConditionalDelete string        `json:"conditionalDelete"`
 	ReferencePolicy   []string      `json:"referencePolicy"`
+	SearchInclude     []string      `json:"searchInclude,omitempty"`
+	SearchRevInclude  []string      `json:"searchRevInclude,omitempty"`
+	SearchParam       []searchParam `json:"searchParam,omitempty"`
 	Operation         []operation   `json:"operation,omitempty"`
 }
 
@@ -152,18 +208,38 @@ func (s *Statements) header(typ, base string) header {
 	}
 }
 
-func (s *Statements) capability(base string, normative bool) capabilityStatement {
-	r := rest{Mode: "server", Security: security{true, "There is no sign-in: the server listens on its own machine only and trusts who reaches it."}, Interaction: codes(s.served.System)}
+// searching says what of searches has no place of its own in the statement.
+const searching = "A parameter, modifier or value that a search cannot use is refused; with Prefer: handling=lenient it is left out, which a warning in the answer says. " +
+	"Links between pages are opaque and good for the caller who got them. A total is counted when _total asks for it, and an estimated one has the extension " + fhir.EstimateURL + ". " +
+	"_elements selects elements of the matches; what they include comes whole. " +
+	"With _explain=true whoever runs the server is told how a search was carried out."
+
+func (s *Statements) capability(base string, registry *search.Registry, normative bool) capabilityStatement {
+	r := rest{
+		Mode:          "server",
+		Documentation: searching,
+		Security:      security{true, "There is no sign-in: the server listens on its own machine only and trusts who reaches it."},
+		Interaction:   codes(s.served.System),
+		SearchParam:   searchParams(registry, ""),
+		Compartment:   compartments(registry),
+	}
+	if s.served.Reindex {
+		r.Operation = []operation{{"reindex", "https://fhir.openconsult.example/OperationDefinition/reindex", "POST $reindex finds anew what every resource is searched by; GET $reindex says how far that is."}}
+	}
+	in := inclusionsOf(registry)
 	for _, t := range spec.R4().Resources() {
 		if !normative || isNormative(t.Name) {
-			r.Resource = append(r.Resource, s.resource(t.Name))
+			described := s.resource(t.Name)
+			described.SearchParam = searchParams(registry, t.Name)
+			described.SearchInclude, described.SearchRevInclude = in.forward[t.Name], in.reverse[t.Name]
+			r.Resource = append(r.Resource, described)
 		}
 	}
 	return capabilityStatement{
 		header:      s.header("CapabilityStatement", base),
 		FHIRVersion: "4.0.1",
 		Format:      []string{"application/fhir+json", "application/fhir+xml", "json", "xml"},
-		PatchFormat: []string{"application/json-patch+json"},
+		PatchFormat: []string{"application/json-patch+json", "application/fhir+json", "application/fhir+xml"},
 		Rest:        []rest{r},
 	}
 }
@@ -176,9 +252,14 @@ func (s *Statements) resource(typ string) resource {
 		Versioning:        "versioned-update",
 		ReadHistory:       true,
 		UpdateCreate:      true,
+		ConditionalCreate: s.served.ConditionalCreate,
 		ConditionalRead:   "full-support",
+		ConditionalUpdate: s.served.ConditionalUpdate,
 		ConditionalDelete: "not-supported",
 		ReferencePolicy:   []string{"literal", "logical", "local"},
+	}
+	if s.served.ConditionalDelete {
+		r.ConditionalDelete = "single"
 	}
 	if s.served.Purge {
 		r.Operation = []operation{{"purge", "https://fhir.openconsult.example/OperationDefinition/purge", "POST [type]/[id]/$purge removes all versions but the current one, for good."}}

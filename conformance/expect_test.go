@@ -39,6 +39,7 @@ func parseExpectation(text string) (func(*session) error, error) {
 		{issueText, checkIssue},
 		{bodyText, checkBody},
 		{noBodyText, checkNoBody},
+		{foundText, checkFound},
 	} {
 		if m := form.text.FindStringSubmatch(text); m != nil {
 			return func(c *session) error { return c.check(form.check, m) }, nil

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	letJSON   = regexp.MustCompile(`^json (\S+)$`)
+	letJSON   = regexp.MustCompile(`^json (\S+)(?: ~ (.+))?$`)
 	letHeader = regexp.MustCompile(`^header ([A-Za-z0-9-]+)(?: ~ (.+))?$`)
 	newID     = regexp.MustCompile(`/[A-Z][A-Za-z]+/([A-Za-z0-9.-]+)/_history/`)
 )
@@ -23,8 +23,8 @@ func parseLet(text string) (func(*session) error, error) {
 	case what == "body":
 		part = func(c *session) (string, error) { return c.last[0].answer, nil }
 	case letJSON.MatchString(what):
-		path := letJSON.FindStringSubmatch(what)[1]
-		part = func(c *session) (string, error) { return theValue(c, path) }
+		v := letJSON.FindStringSubmatch(what)
+		part = func(c *session) (string, error) { return theValue(c, v[1], v[2]) }
 	case letHeader.MatchString(what):
 		h := letHeader.FindStringSubmatch(what)
 		part = func(c *session) (string, error) { return theHeader(c, h[1], h[2]) }
@@ -57,7 +57,9 @@ func theID(c *session) (string, error) {
 	return m[1], nil
 }
 
-func theValue(c *session, path string) (string, error) {
+// theValue is the value at a path, or what the first group of the pattern matches
+// in it.
+func theValue(c *session, path, pattern string) (string, error) {
 	values, err := find(c.last[0].tree, path)
 	if err == nil && len(values) != 1 {
 		err = fmt.Errorf("there are %d values at %s, not one", len(values), path)
@@ -65,7 +67,7 @@ func theValue(c *session, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return plain(values[0]), nil
+	return c.matched(plain(values[0]), pattern)
 }
 
 // theHeader is the value of a header, or what the first group of the pattern
@@ -75,6 +77,12 @@ func theHeader(c *session, name, pattern string) (string, error) {
 	if value == "" {
 		return "", fmt.Errorf("there is no header %s", name)
 	}
+	return c.matched(value, pattern)
+}
+
+// matched returns what the first group of the pattern matches in value, and all
+// of value if there is no pattern.
+func (c *session) matched(value, pattern string) (string, error) {
 	if pattern == "" {
 		return value, nil
 	}

@@ -34,6 +34,8 @@ func (p *parser) step() error {
 		return p.one(text, text[len("= "):], p.expectation)
 	case letLine.MatchString(text):
 		return p.one(text, text, parseLet)
+	case awaitLine.MatchString(text):
+		return p.one(text, text, parseAwait)
 	case text == "restart":
 		return p.one(text, text, func(string) (func(*session) error, error) { return (*session).restart, nil })
 	case onceLine.MatchString(text):

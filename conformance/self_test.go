@@ -83,6 +83,12 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
+const searchset = `{"resourceType":"Bundle","type":"searchset","entry":[
+{"resource":{"resourceType":"Patient","id":"a"},"search":{"mode":"match"}},
+{"resource":{"resourceType":"Patient","id":"b"},"search":{"mode":"match"}},
+{"resource":{"resourceType":"Patient","id":"c"},"search":{"mode":"include"}}]}
+`
+
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ script, want string }{
@@ -93,6 +99,16 @@ func TestCommands(t *testing.T) {
 		{"GET /fhir/Patient/1\n= 200\nlet v = header Location ~ _history/(.+)\nGET /fhir/Patient/1\n= 200\n= header ETag W/\"{v}\"", ""},
 		{"GET /fhir/Patient/1\n= 200\nlet v = header Location ~ nothing(.)", "does not match"},
 		{"GET /fhir/Patient/1\n= 200\nlet f = json name[0].given[*]", "there are 2 values"},
+		{"GET /fhir/Patient/1\n= 200\nlet f = json name[0].family ~ N(.)\nGET /fhir/Patient/1\n= 200\n= json name[0].family N{f}", ""},
+		{"GET /fhir/Patient/1\n= 200\nlet f = json name[0].family ~ x(.)", "does not match"},
+		{"GET /fhir/Patient/1\n= 200\nawait json active true", ""},
+		{"GET /fhir/Patient/1\n= 200\nawait shiny", "this is no expectation"},
+		{"POST /fhir/Patient\n< found.json\n= 200\n= matches b a\n= includes Patient/c\n= matches in order a b\n-- found.json --\n" + searchset, ""},
+		{"POST /fhir/Patient\n< found.json\n= 200\n= matches in order b a\n-- found.json --\n" + searchset, "they are [a b]"},
+		{"POST /fhir/Patient\n< found.json\n= 200\n= matches a\n-- found.json --\n" + searchset, "they are [a b]"},
+		{"POST /fhir/Patient\n< found.json\n= 200\n= matches\n-- found.json --\n" + searchset, "they are [a b]"},
+		{"POST /fhir/Patient\n< found.json\n= 200\n= includes Task/c\n-- found.json --\n" + searchset, "they are [Patient/c]"},
+		{"GET /fhir/Patient/1\n= 200\n= matches\n= includes", "no searchset"},
 		{"GET /fhir/Patient/{p}\n= 200", "nothing is named p yet"},
 		{"POST /fhir/Patient\nContent-Type: text/plain\nline one\nline two\n\n= 200\n= body ~ ^line one\nline two$", "this is no command"},
 		{"POST /fhir/Patient\nContent-Type: text/plain\nline one\nline two\n\n= 200\n= body ~ ^line one.line two$", ""},

@@ -44,19 +44,19 @@ func serveWith(t *testing.T, c api.Config) *subject {
 // start serves the resources of one database on an address of its own.
 func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 	t.Helper()
-	// The database of a test does not wait for the disk, which a server does
-	// not accept otherwise.
-	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true})
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	base = "http://" + l.Addr().String() + "/fhir"
-	c.Engine = interaction.New(interaction.Config{Store: data})
 	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	// The database of a test does not wait for the disk, which a server does
+	// not accept otherwise.
+	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true, BaseURL: base, Log: c.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Engine = interaction.New(interaction.Config{Store: data})
 	c.BaseURL = base
 	c.Version = "test"
 	c.Caller = func(*http.Request) (access.Grant, error) { return access.Trusted("test"), nil }
@@ -66,8 +66,15 @@ func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 	}
 	h := &http.Server{Handler: server.Handler()}
 	go h.Serve(l)
+	indexing, leave := context.WithCancel(context.Background())
+	indexed := make(chan error, 1)
+	go func() { indexed <- data.RunIndexer(indexing) }()
 	return base, func() {
 		if err := h.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		leave()
+		if err := <-indexed; err != nil {
 			t.Error(err)
 		}
 		data.Close()

@@ -10,9 +10,14 @@ type Bundle struct {
 	Type        string    // "history", "searchset"
 	LastUpdated time.Time // zero leaves it out
 	Total       int       // negative leaves it out
+	Estimated   bool      // Total is an estimate, and says so
 	Links       []Link
+	Base        string // of the full URLs of entries with a Key, without a last slash
 	Entries     []Entry
 }
+
+// EstimateURL is the extension of a total that is an estimate.
+const EstimateURL = "https://fhir.openconsult.example/StructureDefinition/estimate"
 
 // A Link is one of the links of a Bundle.
 type Link struct {
@@ -25,12 +30,32 @@ type Entry struct {
 	FullURL  string
 	Resource []byte // a resource as JSON
 
+	// Stored is, in place of Resource, the stored form of the resource Key, which
+	// is stamped with Meta while it is written. A Key also stands in for FullURL.
+	Stored []byte
+	Key    Key
+	Meta   Meta
+
+	Mode string // of a searchset: "match", "include", "outcome"
+
 	Method string // of the request that made this version: "PUT"
 	URL    string // of that request, relative: "Patient/1"
 
 	Status       string // of the response to it: "200 OK"
 	ETag         string
 	LastModified time.Time
+}
+
+// Size returns how many bytes Append appends, rounded up.
+func (b *Bundle) Size() int {
+	size := 500
+	for _, l := range b.Links {
+		size += 2*len(l.URL) + 50
+	}
+	for i := range b.Entries {
+		size += b.Entries[i].size(b.Base)
+	}
+	return size
 }
 
 // Append appends b as JSON to dst.
@@ -44,6 +69,9 @@ func (b *Bundle) Append(dst []byte) []byte {
 	if b.Total >= 0 {
 		dst = strconv.AppendInt(append(dst, `,"total":`...), int64(b.Total), 10)
 	}
+	if b.Total >= 0 && b.Estimated {
+		dst = append(dst, `,"_total":{"extension":[{"url":"`+EstimateURL+`","valueBoolean":true}]}`...)
+	}
 	separator := `,"link":[`
 	for _, l := range b.Links {
 		dst = appendField(append(dst, separator...), `{"relation":`, l.Relation)
@@ -52,8 +80,8 @@ func (b *Bundle) Append(dst []byte) []byte {
 	}
 	dst = closeArray(dst, len(b.Links))
 	separator = `,"entry":[`
-	for _, e := range b.Entries {
-		dst = e.append(append(dst, separator...))
+	for i := range b.Entries {
+		dst = b.Entries[i].append(append(dst, separator...), b.Base)
 		separator = `,`
 	}
 	return append(closeArray(dst, len(b.Entries)), '}')
@@ -66,10 +94,16 @@ func closeArray(dst []byte, n int) []byte {
 	return append(dst, ']')
 }
 
-func (e *Entry) append(dst []byte) []byte {
-	dst = appendField(dst, `{"fullUrl":`, e.FullURL)
-	if e.Resource != nil {
-		dst = append(append(dst, `,"resource":`...), e.Resource...)
+// size returns about how many bytes e takes, and not less.
+func (e *Entry) size(base string) int {
+	const frame = 400 // names of properties, stamp, request and response
+	return frame + len(base) + len(e.FullURL) + len(e.Resource) + len(e.Stored)
+}
+
+func (e *Entry) append(dst []byte, base string) []byte {
+	dst = e.appendContent(append(dst, '{'), base)
+	if e.Mode != "" {
+		dst = append(appendField(dst, `,"search":{"mode":`, e.Mode), '}')
 	}
 	if e.Method != "" {
 		dst = appendField(dst, `,"request":{"method":`, e.Method)
@@ -81,6 +115,29 @@ func (e *Entry) append(dst []byte) []byte {
 		dst = append(appendInstant(append(dst, `,"lastModified":`...), e.LastModified), '}')
 	}
 	return append(dst, '}')
+}
+
+// appendContent appends the full URL and the resource.
+func (e *Entry) appendContent(dst []byte, base string) []byte {
+	separator := ""
+	switch {
+	case e.Key.Type != "":
+		dst = appendField(dst, `"fullUrl":`, base)
+		// Neither a type nor an id has a character that JSON escapes.
+		dst = append(append(dst[:len(dst)-1], '/'), e.Key.Type...)
+		dst = append(append(append(dst, '/'), e.Key.ID...), '"')
+		separator = ","
+	case e.FullURL != "":
+		dst = appendField(dst, `"fullUrl":`, e.FullURL)
+		separator = ","
+	}
+	switch {
+	case e.Resource != nil:
+		dst = append(append(append(dst, separator...), `"resource":`...), e.Resource...)
+	case e.Stored != nil:
+		dst = Stamp(append(append(dst, separator...), `"resource":`...), e.Stored, e.Key, e.Meta)
+	}
+	return dst
 }
 
 func appendField(dst []byte, name, value string) []byte {

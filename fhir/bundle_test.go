@@ -29,7 +29,22 @@ func TestBundleAppend(t *testing.T) {
 			`"response":{"status":"200 OK","etag":"W/\"2\"","lastModified":"2024-02-29T12:30:15.678Z"}},` +
 			`{"fullUrl":"https://a.example/Patient/1","request":{"method":"DELETE","url":"Patient/1"},` +
 			`"response":{"status":"204 No Content","etag":"W/\"3\"","lastModified":"2024-02-29T12:30:15.678Z"}}]}`},
+		{"searchset", fhir.Bundle{
+			Type: "searchset", Total: 1000, Estimated: true, Base: "https://a.example/fhir",
+			Entries: []fhir.Entry{
+				{Key: fhir.Key{Type: "Patient", ID: "1"}, Stored: []byte(`{"resourceType":"Patient","id":"1","active":true}`), Meta: fhir.Meta{Version: 3, Updated: stamped}, Mode: "match"},
+				{Key: fhir.Key{Type: "Patient", ID: "2"}, Resource: []byte(`{"resourceType":"Patient","id":"2"}`), Mode: "include"},
+				{Resource: []byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"value"}]}`), Mode: "outcome"},
+			},
+		}, `{"resourceType":"Bundle","type":"searchset","total":1000,"_total":{"extension":[{"url":"` + fhir.EstimateURL + `","valueBoolean":true}]},` +
+			`"entry":[{"fullUrl":"https://a.example/fhir/Patient/1","resource":{"resourceType":"Patient","id":"1",` +
+			`"meta":{"versionId":"3","lastUpdated":"2024-02-29T12:30:15.678Z"},"active":true},"search":{"mode":"match"}},` +
+			`{"fullUrl":"https://a.example/fhir/Patient/2","resource":{"resourceType":"Patient","id":"2"},"search":{"mode":"include"}},` +
+			`{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"value"}]},"search":{"mode":"outcome"}}]}`},
 	} {
+		if n := len(c.want); n > c.b.Size() {
+			t.Errorf("%s: has %d bytes, more than the %d of Size", c.name, n, c.b.Size())
+		}
 		got := c.b.Append([]byte("> "))
 		if string(got) != "> "+c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)

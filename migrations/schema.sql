@@ -70,16 +70,20 @@ ALTER TABLE installation ADD CONSTRAINT installation_pkey PRIMARY KEY (id);
 
 CREATE TABLE reindex_job (
     job bigint NOT NULL,
-    type smallint,
+    types smallint[],
     gen integer NOT NULL,
     last_rid bigint,
     done bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
     state text DEFAULT 'running'::text NOT NULL,
+    started timestamptz DEFAULT now() NOT NULL,
+    ended timestamptz,
     CONSTRAINT reindex_job_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'stopped'::text])))
 );
 COMMENT ON TABLE reindex_job IS 'Rebuilding of search rows, and how far it has come';
 ALTER TABLE reindex_job ALTER COLUMN job ADD GENERATED ALWAYS AS IDENTITY ( SEQUENCE NAME reindex_job_job_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1 );
 ALTER TABLE reindex_job ADD CONSTRAINT reindex_job_pkey PRIMARY KEY (job);
+CREATE INDEX reindex_job_running ON reindex_job USING btree (job) WHERE (state = 'running'::text);
 
 CREATE TABLE res (
     rid bigint NOT NULL,
@@ -93,15 +97,14 @@ CREATE TABLE res (
     t2h timestamptz,
     t3 timestamptz,
     t3h timestamptz,
-    n1 double precision,
     s1 text COLLATE "C",
     id text NOT NULL COLLATE "C",
     keys bigint[] NOT NULL,
     refs bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     strs text,
-    sorts text[] COLLATE "C",
     hash bigint NOT NULL,
-    idx_gen integer DEFAULT 0 NOT NULL
+    idx_gen integer DEFAULT 0 NOT NULL,
+    sorts text COLLATE "C"
 )
 PARTITION BY LIST (type);
 CREATE TABLE res_appointment PARTITION OF res FOR VALUES IN ('5') WITH (autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
@@ -129,12 +132,51 @@ ALTER TABLE res ALTER COLUMN keys SET STATISTICS 1000;
 COMMENT ON TABLE res IS 'Search row of each resource';
 ALTER TABLE res ADD CONSTRAINT res_pkey PRIMARY KEY (rid, type);
 CREATE INDEX res_keys ON res USING gin (keys) WITH (fastupdate=off);
+CREATE INDEX res_unbuilt ON res USING btree (rid) WHERE ((idx_gen = 0) AND (NOT deleted));
 CREATE INDEX res_updated ON res USING btree (updated DESC, rid DESC);
+CREATE INDEX res_appointment_t1 ON res_appointment USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_appointment_t1_wide ON res_appointment USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_audit_event_t1 ON res_audit_event USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_audit_event_t1_wide ON res_audit_event USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
 CREATE INDEX res_communication_t1 ON res_communication USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_communication_t1_wide ON res_communication USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_communication_t2 ON res_communication USING btree (t2, rid) WHERE (t2 IS NOT NULL);
+CREATE INDEX res_communication_t2_wide ON res_communication USING btree (t2h, rid) WHERE ((t2h - t2) > '25:00:00'::interval);
+CREATE INDEX res_communication_request_t1 ON res_communication_request USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_communication_request_t1_wide ON res_communication_request USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_communication_request_t2 ON res_communication_request USING btree (t2, rid) WHERE (t2 IS NOT NULL);
+CREATE INDEX res_communication_request_t2_wide ON res_communication_request USING btree (t2h, rid) WHERE ((t2h - t2) > '25:00:00'::interval);
+CREATE INDEX res_condition_t1 ON res_condition USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_condition_t1_wide ON res_condition USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_condition_t2 ON res_condition USING btree (t2, rid) WHERE (t2 IS NOT NULL);
+CREATE INDEX res_condition_t2_wide ON res_condition USING btree (t2h, rid) WHERE ((t2h - t2) > '25:00:00'::interval);
+CREATE INDEX res_document_reference_t1 ON res_document_reference USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_document_reference_t1_wide ON res_document_reference USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_encounter_t1 ON res_encounter USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_encounter_t1_wide ON res_encounter USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_medication_request_t1 ON res_medication_request USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_medication_request_t1_wide ON res_medication_request USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_observation_t1 ON res_observation USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_observation_t1_wide ON res_observation USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
 CREATE INDEX res_patient_s1 ON res_patient USING btree (s1, rid) WHERE (s1 IS NOT NULL);
 CREATE INDEX res_patient_t1 ON res_patient USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_patient_t1_wide ON res_patient USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_patient_t2 ON res_patient USING btree (t2, rid) WHERE (t2 IS NOT NULL);
+CREATE INDEX res_patient_t2_wide ON res_patient USING btree (t2h, rid) WHERE ((t2h - t2) > '25:00:00'::interval);
+CREATE INDEX res_provenance_t1 ON res_provenance USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_provenance_t1_wide ON res_provenance USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
 CREATE INDEX res_questionnaire_response_t1 ON res_questionnaire_response USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_questionnaire_response_t1_wide ON res_questionnaire_response USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_service_request_t1 ON res_service_request USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_service_request_t1_wide ON res_service_request USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_service_request_t2 ON res_service_request USING btree (t2, rid) WHERE (t2 IS NOT NULL);
+CREATE INDEX res_service_request_t2_wide ON res_service_request USING btree (t2h, rid) WHERE ((t2h - t2) > '25:00:00'::interval);
 CREATE INDEX res_task_t1 ON res_task USING btree (t1, rid) WHERE (t1 IS NOT NULL);
+CREATE INDEX res_task_t1_wide ON res_task USING btree (t1h, rid) WHERE ((t1h - t1) > '25:00:00'::interval);
+CREATE INDEX res_task_t2 ON res_task USING btree (t2, rid) WHERE (t2 IS NOT NULL);
+CREATE INDEX res_task_t2_wide ON res_task USING btree (t2h, rid) WHERE ((t2h - t2) > '25:00:00'::interval);
+CREATE INDEX res_task_t3 ON res_task USING btree (t3, rid) WHERE (t3 IS NOT NULL);
+CREATE INDEX res_task_t3_wide ON res_task USING btree (t3h, rid) WHERE ((t3h - t3) > '25:00:00'::interval);
 
 CREATE TABLE res_type (
     type smallint NOT NULL,
@@ -145,16 +187,16 @@ ALTER TABLE res_type ADD CONSTRAINT res_type_name_key UNIQUE (name);
 ALTER TABLE res_type ADD CONSTRAINT res_type_pkey PRIMARY KEY (type);
 
 CREATE TABLE rng (
-    param smallint NOT NULL,
     grp bigint NOT NULL,
     lo double precision NOT NULL,
     hi double precision NOT NULL,
     rid bigint NOT NULL,
+    ver integer NOT NULL,
     CONSTRAINT rng_check CHECK ((lo <= hi))
 );
 COMMENT ON TABLE rng IS 'Ranges with several values in one resource: quantities, dates, composites';
 CREATE INDEX rng_rid ON rng USING btree (rid);
-CREATE INDEX rng_value ON rng USING btree (param, grp, lo, hi, rid);
+CREATE INDEX rng_value ON rng USING btree (grp, lo, hi, rid, ver);
 
 CREATE TABLE schema_version (
     id integer NOT NULL,
@@ -165,20 +207,28 @@ CREATE TABLE schema_version (
 ALTER TABLE schema_version ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY ( SEQUENCE NAME schema_version_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1 );
 ALTER TABLE schema_version ADD CONSTRAINT schema_version_pkey PRIMARY KEY (id);
 
+CREATE TABLE search_generation (
+    id boolean DEFAULT true NOT NULL,
+    gen integer NOT NULL,
+    CONSTRAINT search_generation_id_check CHECK (id)
+);
+COMMENT ON TABLE search_generation IS 'Generation of the search parameters: one row';
+ALTER TABLE search_generation ADD CONSTRAINT search_generation_pkey PRIMARY KEY (id);
+
 CREATE TABLE search_param (
-    param smallint NOT NULL,
     type smallint NOT NULL,
     code text NOT NULL,
-    kind text NOT NULL,
-    slot text,
-    expression text NOT NULL,
+    "position" integer NOT NULL,
+    rid bigint NOT NULL,
+    definition jsonb NOT NULL,
     gen integer NOT NULL,
     state text NOT NULL,
-    CONSTRAINT search_param_state_check CHECK ((state = ANY (ARRAY['building'::text, 'active'::text, 'retired'::text])))
+    CONSTRAINT search_param_state_check CHECK ((state = ANY (ARRAY['building'::text, 'active'::text, 'failed'::text, 'retired'::text])))
 );
-COMMENT ON TABLE search_param IS 'Search parameters that the rows of res are built for';
-ALTER TABLE search_param ADD CONSTRAINT search_param_pkey PRIMARY KEY (param);
-ALTER TABLE search_param ADD CONSTRAINT search_param_type_code_key UNIQUE (type, code);
+COMMENT ON TABLE search_param IS 'Search parameters beside those of R4';
+ALTER TABLE search_param ADD CONSTRAINT search_param_pkey PRIMARY KEY (type, code);
+ALTER TABLE search_param ADD CONSTRAINT search_param_type_position_key UNIQUE (type, "position");
+CREATE INDEX search_param_rid ON search_param USING btree (rid);
 
 CREATE TABLE ver (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -194,12 +244,14 @@ CREATE TABLE ver (
     acl bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     origin text,
     body bytea,
+    words bytea,
     CONSTRAINT ver_check CHECK (((op = 'D'::"char") = (body IS NULL))),
     CONSTRAINT ver_op_check CHECK ((op = ANY (ARRAY['C'::"char", 'U'::"char", 'P'::"char", 'D'::"char"]))),
     CONSTRAINT ver_ver_check CHECK ((ver > 0))
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
 ALTER TABLE ver ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE ver ALTER COLUMN words SET STORAGE PLAIN;
 COMMENT ON TABLE ver IS 'Every version of every resource: bodies, history and feed';
 ALTER TABLE ver ADD CONSTRAINT ver_pkey PRIMARY KEY (rid, ver);
 CREATE INDEX ver_feed ON ver USING btree (xid, seq);

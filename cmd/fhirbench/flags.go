@@ -46,7 +46,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f := flag.NewFlagSet("fhirbench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.StringVar(&c.base, "base", "", "base `URL` of the server, such as http://127.0.0.1:8080/fhir (required but for raw workloads)")
-	f.StringVar(&c.dsn, "dsn", "", "database of an OpenConsult server, as lib/pq takes it (raw workloads only)")
+	f.StringVar(&c.dsn, "dsn", "", "database of an OpenConsult server, as lib/pq takes it (raw workloads; with search, its statements are measured as well)")
 	f.StringVar(&c.token, "token", "", "bearer `token` sent with every request")
 	f.StringVar(&c.prefer, "return", "", "send Prefer: return=`what` with writes: minimal, representation or OperationOutcome")
 	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "longest wait for one answer")
@@ -78,6 +78,7 @@ func (c config) complete(workloadName string, rest []string) (config, error) {
 		return c, fmt.Errorf("unexpected argument %q: every setting is a flag", rest[0])
 	}
 	workloadName, c.raw = strings.CutPrefix(workloadName, rawPrefix)
+	c.workload.name = workloadName
 	if err := c.check(); err != nil {
 		return c, err
 	}
@@ -104,8 +105,10 @@ func (c config) complete(workloadName string, rest []string) (config, error) {
 func (c config) check() error {
 	u, err := url.Parse(c.base)
 	switch {
-	case c.raw != (c.dsn != ""):
-		return errors.New("-dsn and the raw workloads go together")
+	case c.raw && c.dsn == "", !c.raw && c.dsn != "" && c.workload.name != searchWorkload:
+		return errors.New("-dsn goes with the raw workloads, which need it, and with search")
+	case c.raw && c.workload.name == searchWorkload:
+		return errors.New("-workload search runs the server's statements as well when -dsn is given")
 	case c.raw:
 	case err != nil:
 		return fmt.Errorf("-base: %w", err)

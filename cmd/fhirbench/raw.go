@@ -81,7 +81,11 @@ func (t *rawTarget) pack(o op) (store.Row, error) {
 	if packs := t.packs[o.typeName]; len(packs) == rawBodies {
 		return packs[t.next.Add(1)%rawBodies], nil
 	}
-	row, err := t.db.Row(fhir.Key{Type: o.typeName, ID: "x"}, store.Create, o.body)
+	r, err := fhir.Decode(o.typeName, o.body)
+	if err != nil {
+		return store.Row{}, err
+	}
+	row, err := t.db.Row(fhir.Key{Type: o.typeName, ID: "x"}, store.Create, r)
 	t.packs[o.typeName] = append(t.packs[o.typeName], row)
 	return row, err
 }

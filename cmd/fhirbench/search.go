@@ -40,6 +40,13 @@ func searchBench(ctx context.Context, c config, t *httpTarget, progress io.Write
 	if err := fill(ctx, c, t, set, progress); err != nil {
 		return r, fmt.Errorf("make the corpus: %w", err)
 	}
+	raw, err := rawIfAsked(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	if raw != nil {
+		defer raw.close()
+	}
 	queries := searchQueries
 	deep, err := follow(ctx, t, deepSearch, deepPage)
 	if err != nil {
@@ -60,10 +67,23 @@ func searchBench(ctx context.Context, c config, t *httpTarget, progress io.Write
 			}
 			row.Measured = append(row.Measured, m)
 		}
+		if raw != nil {
+			if row.OwnSQL, err = raw.measure(ctx, c, searching{set, q, c.clients}); err != nil {
+				return r, fmt.Errorf("search %s: %w", q.name, err)
+			}
+		}
 		fmt.Fprintf(progress, "fhirbench: %s done\n", q.name)
 		r.Rows = append(r.Rows, row)
 	}
 	return r, ctx.Err()
+}
+
+// rawIfAsked returns what runs the statements of searches by themselves, or nil when no database is given.
+func rawIfAsked(ctx context.Context, c config) (*rawSearcher, error) {
+	if c.dsn == "" {
+		return nil, nil
+	}
+	return openRawSearcher(ctx, c)
 }
 
 // fill stores the corpus if its last resource is not there.

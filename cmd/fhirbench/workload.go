@@ -22,8 +22,8 @@ var workloads = []workload{
 	{name: "read", mix: []share{{read, 100}}},
 	{name: "vread", mix: []share{{vread, 100}}},
 	{name: "update", mix: []share{{update, 100}}},
-	{name: searchWorkload},
 	{name: "mixed", mix: []share{{read, 50}, {create, 25}, {update, 20}, {remove, 5}}, growing: true},
+	{name: searchWorkload},
 }
 
 func workloadNamed(name string) (workload, bool) {

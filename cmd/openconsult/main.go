@@ -1,5 +1,5 @@
 // Command openconsult is the OpenConsult server and what its operator does
-// beside it: migrate, config, version, backup, restore.
+// beside it: migrate, config, version, backup, restore, reindex.
 package main
 
 import (
@@ -29,6 +29,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serveCommand(), migrateCommand(), configCommand(), versionCommand(), backupCommand(), restoreCommand())
+	c.AddCommand(serveCommand(), migrateCommand(), configCommand(), versionCommand(), backupCommand(), restoreCommand(), reindexCommand())
 	return c
 }

@@ -83,7 +83,7 @@ func secured(l net.Listener, certificate *tls.Certificate) net.Listener {
 }
 
 func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, listener net.Listener) error {
-	data, err := store.Open(ctx, store.Config{DSN: db.dsn, Conns: s.Conns, Unsafe: s.Unsafe})
+	data, err := store.Open(ctx, store.Config{DSN: db.dsn, Conns: s.Conns, Unsafe: s.Unsafe, BaseURL: s.BaseURL, Log: log})
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,7 @@ func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, l
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx, listener, server.Handler(), admin.notReady, log) })
 	group.Go(func() error { return admin.run(ctx, log) })
+	group.Go(func() error { return data.RunIndexer(ctx) })
 	return group.Wait()
 }
 

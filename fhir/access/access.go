@@ -20,7 +20,12 @@ const (
 	HistoryInstance Interaction = "history-instance"
 	HistoryType     Interaction = "history-type"
 	HistorySystem   Interaction = "history-system"
-	Purge           Interaction = "purge"
+	SearchType      Interaction = "search-type"
+	SearchSystem    Interaction = "search-system"
+
+	Purge   Interaction = "purge"
+	Reindex Interaction = "reindex"
+	Explain Interaction = "explain" // to be told how a search was carried out
 )
 
 // A Grant is what one caller may do. The zero Grant denies everything.

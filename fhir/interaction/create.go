@@ -14,19 +14,24 @@ func (s *Session) Create(ctx context.Context, r *fhir.Resource) (Result, error) 
 	if err := s.grant.Allow(access.Create, r.Type()); err != nil {
 		return Result{}, err
 	}
-	k := fhir.Key{Type: r.Type(), ID: s.newID()}
-	return s.put(ctx, k, store.Create, r.Stored(k.ID), store.Absent)
-}
-
-func (s *Session) put(ctx context.Context, k fhir.Key, op store.Op, stored []byte, expect store.Expect) (Result, error) {
-	row, err := s.store.Row(k, op, stored)
+	row, err := s.row(fhir.Key{Type: r.Type(), ID: s.newID()}, store.Create, r)
 	if err != nil {
 		return Result{}, err
 	}
+	return s.put(ctx, row, store.Absent)
+}
+
+// row makes r ready to be stored for the caller.
+func (s *Session) row(k fhir.Key, op store.Op, r *fhir.Resource) (store.Row, error) {
+	row, err := s.store.Row(k, op, r)
 	row.Origin = s.grant.Client()
+	return row, err
+}
+
+func (s *Session) put(ctx context.Context, row store.Row, expect store.Expect) (Result, error) {
 	w, err := s.store.Put(ctx, row, expect)
 	if err != nil {
 		return Result{}, err
 	}
-	return settle(row, stored, w)
+	return settle(row, w)
 }

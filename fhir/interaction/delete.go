@@ -18,7 +18,7 @@ func (s *Session) Delete(ctx context.Context, k fhir.Key, expect store.Expect) (
 	if err != nil {
 		return Result{}, err
 	}
-	return settle(store.Row{Key: k, Op: store.Delete}, nil, w)
+	return settle(store.Row{Key: k, Op: store.Delete}, w)
 }
 
 // Purge removes every version of k but the current one, for good.

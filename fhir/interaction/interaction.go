@@ -70,14 +70,14 @@ type Result struct {
 }
 
 // settle turns what the store says about a write into a Result or an Outcome.
-func settle(r store.Row, stored []byte, w store.Written) (Result, error) {
+func settle(r store.Row, w store.Written) (Result, error) {
 	switch w.Outcome {
 	case store.Mismatch:
 		return Result{}, stale(w)
 	case store.Collision:
 		return Result{}, fhir.Errorf(fhir.Clash, fhir.Duplicate, r.Key.Type+".id", "This id cannot be used; choose another one.")
 	}
-	v := store.Version{Key: r.Key, Number: w.Version, Updated: w.Updated, Op: r.Op, Stored: stored}
+	v := store.Version{Key: r.Key, Number: w.Version, Updated: w.Updated, Op: r.Op, Stored: r.Stored}
 	return Result{v, w.Outcome}, nil
 }
 

@@ -51,9 +51,12 @@ func TestNoGrantNoAccess(t *testing.T) {
 		"vread":   func() error { _, err := s.VRead(t.Context(), ada, 1); return err },
 		"create":  func() error { _, err := s.Create(t.Context(), r); return err },
 		"update":  func() error { _, err := s.Update(t.Context(), "ada", r, store.Anything); return err },
-		"patch":   func() error { _, err := s.Patch(t.Context(), ada, []byte(`[]`), store.Anything); return err },
-		"delete":  func() error { _, err := s.Delete(t.Context(), ada, store.Anything); return err },
-		"purge":   func() error { _, err := s.Purge(t.Context(), ada); return err },
+		"patch": func() error {
+			_, err := s.Patch(t.Context(), ada, interaction.Change{JSON: []byte(`[]`)}, store.Anything)
+			return err
+		},
+		"delete": func() error { _, err := s.Delete(t.Context(), ada, store.Anything); return err },
+		"purge":  func() error { _, err := s.Purge(t.Context(), ada); return err },
 		"history of instance": func() error {
 			_, err := s.History(t.Context(), store.History{Type: "Patient", ID: "ada", Count: 1})
 			return err
@@ -80,7 +83,7 @@ func TestPatchesAddUp(t *testing.T) {
 	for c := range clients {
 		wg.Go(func() {
 			for i := range each {
-				ops := fmt.Appendf(nil, `[{"op":"add","path":"/name/-","value":{"text":"<%d-%d>"}}]`, c, i)
+				ops := interaction.Change{JSON: fmt.Appendf(nil, `[{"op":"add","path":"/name/-","value":{"text":"<%d-%d>"}}]`, c, i)}
 				_, err := s.Patch(t.Context(), ada, ops, store.Anything)
 				for o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Clash; o = fhir.AsOutcome(err) {
 					_, err = s.Patch(t.Context(), ada, ops, store.Anything)
@@ -113,7 +116,7 @@ func TestPatchKeepsTheID(t *testing.T) {
 		`[{"op":"replace","path":"/resourceType","value":"Group"}]`,
 		`[{"op":"add","path":"/nonsense","value":1}]`,
 	} {
-		_, err := s.Patch(t.Context(), ada, []byte(ops), store.Anything)
+		_, err := s.Patch(t.Context(), ada, interaction.Change{JSON: []byte(ops)}, store.Anything)
 		if o := fhir.AsOutcome(err); o == nil || o.Class != fhir.Unprocessable {
 			t.Errorf("%s: %v, want a refusal", ops, err)
 		}

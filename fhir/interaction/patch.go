@@ -13,10 +13,16 @@ import (
 // anew because another write came between.
 const maxPatchRaces = 10
 
-// Patch applies a JSON Patch to the current version of k. Without a demanded
-// version it is applied to whatever is current when it is stored.
+// A Change is what a patch asks for, in one of its forms.
+type Change struct {
+	JSON     []byte         // a JSON Patch, https://www.rfc-editor.org/rfc/rfc6902; only counts without FHIRPath
+	FHIRPath *fhir.Resource // the Parameters of a FHIRPath Patch, https://hl7.org/fhir/R4/fhirpatch.html
+}
+
+// Patch applies ops to the current version of k. Without a demanded version they
+// are applied to whatever is current when it is stored.
 // https://hl7.org/fhir/R4/http.html#patch
-func (s *Session) Patch(ctx context.Context, k fhir.Key, ops []byte, expect store.Expect) (Result, error) {
+func (s *Session) Patch(ctx context.Context, k fhir.Key, ops Change, expect store.Expect) (Result, error) {
 	if err := s.grant.Allow(access.Patch, k.Type); err != nil {
 		return Result{}, err
 	}
@@ -28,17 +34,26 @@ func (s *Session) Patch(ctx context.Context, k fhir.Key, ops []byte, expect stor
 		if expect > 0 && v.Number != int(expect) {
 			return Result{}, stale(store.Written{})
 		}
-		stored, err := patched(v, ops)
-		if err != nil {
-			return Result{}, err
-		}
-		r, err := s.put(ctx, k, store.Patch, stored, store.Expect(v.Number))
+		done, err := s.putPatched(ctx, v, ops)
 		if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Stale && expect == store.Anything {
 			continue
 		}
-		return r, err
+		return done, err
 	}
 	return Result{}, fhir.Errorf(fhir.Clash, fhir.LockError, "", "Too many others are changing this resource; try again.")
+}
+
+// putPatched stores a patched v if nothing else was stored since.
+func (s *Session) putPatched(ctx context.Context, v *store.Version, ops Change) (Result, error) {
+	r, err := patched(v, ops)
+	if err != nil {
+		return Result{}, err
+	}
+	row, err := s.row(v.Key, store.Patch, r)
+	if err != nil {
+		return Result{}, err
+	}
+	return s.put(ctx, row, store.Expect(v.Number))
 }
 
 func version(v *store.Version) store.Version {
@@ -50,21 +65,39 @@ func version(v *store.Version) store.Version {
 
 // patched applies a patch to what a client would read, and checks the result as
 // if it had been sent.
-func patched(v *store.Version, ops []byte) ([]byte, error) {
-	doc, err := patch.JSON(v.Resource(), ops)
+func patched(v *store.Version, ops Change) (*fhir.Resource, error) {
+	doc, err := ops.apply(v.Key.Type, v.Resource())
 	if err != nil {
 		return nil, err
 	}
-	r, err := fhir.Decode(v.Key.Type, doc)
-	if o := fhir.AsOutcome(err); o != nil {
-		o.Class = fhir.Unprocessable
-		return nil, o
-	}
+	r, err := wellFormed(v.Key.Type, doc)
 	if err != nil {
 		return nil, err
 	}
 	if r.ID() != v.Key.ID {
 		return nil, fhir.Errorf(fhir.Unprocessable, fhir.BusinessRule, v.Key.Type+".id", "A patch may not change the id of the resource.")
 	}
-	return r.Stored(v.Key.ID), nil
+	return r, nil
+}
+
+// apply returns doc, the JSON of a resource of type typ, as c leaves it.
+func (c Change) apply(typ string, doc []byte) ([]byte, error) {
+	if c.FHIRPath == nil {
+		return patch.JSON(doc, c.JSON)
+	}
+	r, err := wellFormed(typ, doc)
+	if err != nil {
+		return nil, err
+	}
+	return patch.FHIRPath(r, c.FHIRPath)
+}
+
+// wellFormed decodes a resource that did not come with the request.
+func wellFormed(typ string, doc []byte) (*fhir.Resource, error) {
+	r, err := fhir.Decode(typ, doc)
+	if o := fhir.AsOutcome(err); o != nil {
+		o.Class = fhir.Unprocessable
+		return nil, o
+	}
+	return r, err
 }

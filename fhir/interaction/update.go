@@ -23,5 +23,9 @@ func (s *Session) Update(ctx context.Context, id string, r *fhir.Resource, expec
 		return Result{}, fhir.Errorf(fhir.BadRequest, fhir.Invalid, r.Type()+".id", "The id of the resource is not the one that the address names; make them the same.")
 	}
 	k := fhir.Key{Type: r.Type(), ID: id}
-	return s.put(ctx, k, store.Update, r.Stored(id), expect)
+	row, err := s.row(k, store.Update, r)
+	if err != nil {
+		return Result{}, err
+	}
+	return s.put(ctx, row, expect)
 }

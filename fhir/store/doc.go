@@ -1,13 +1,18 @@
 // Package store keeps resources and their history in Postgres. It owns the
 // tables installation, res, ver, rng, access_event, idempotency and audit, and
-// alone holds their SQL. It stores the bytes and keys it is given and never
-// looks inside a resource.
+// alone runs their SQL. What a resource is found by, search and searchsql say.
 //
 // A resource is found by its rid, a keyed 64-bit hash of Type/id, so that no
 // look-up turns a name into a number. Two names with one rid are told apart by
 // comparing the id; a clash is refused, never merged. The secret of the hash is
 // in the database, so nobody outside can craft a clash, and at 100 million
 // resources the chance of one is about 3 in 10,000.
+//
+// The search parameters are those of R4 and the SearchParameters that clients have
+// stored. Each change of them begins a generation. A write names the generation
+// that its search row was made in and is refused in another, and a new parameter
+// is searched by only when [DB.RunIndexer] has built the rows of before. So no
+// search finds too little, on whichever server.
 //
 // A write is one prepared statement, one round trip and one commit. It takes its
 // transaction id before its time, which is what lets [DB.SafeTime] promise that

@@ -58,7 +58,7 @@ func (db *DB) History(ctx context.Context, h History) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	q := historyQuery(h, c, db.types[h.Type], db.secret.rid(fhir.Key{Type: h.Type, ID: h.ID}))
+	q := historyQuery(h, c, db.types[h.Type], db.secret.RID(fhir.Key{Type: h.Type, ID: h.ID}))
 	rows, err := db.sql.QueryContext(ctx, q.sql.String(), q.args...)
 	if err != nil {
 		return Page{}, readFault("read history", err)

@@ -19,7 +19,7 @@ func TestPagesAreStable(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	for i := range 25 {
-		put(t, db, fhir.Key{Type: "Task", ID: fmt.Sprint(i)}, fmt.Sprintf(`{"resourceType":"Task","id":"%d"}`, i), store.Anything)
+		put(t, db, fhir.Key{Type: "Task", ID: fmt.Sprint(i)}, fmt.Sprintf(`{"resourceType":"Task","id":"%d","status":"draft","intent":"order"}`, i), store.Anything)
 	}
 	for _, h := range []store.History{{Type: "Task", Count: 7}, {Count: 7}} {
 		seen := map[string]bool{}
@@ -39,7 +39,7 @@ func TestPagesAreStable(t *testing.T) {
 				break
 			}
 			h.After = p.Next
-			put(t, db, fhir.Key{Type: "Task", ID: fmt.Sprint(pages)}, fmt.Sprintf(`{"resourceType":"Task","id":"%d","priority":"stat","page":%d,"s":"%s"}`, pages, pages, h.Type), store.Anything)
+			put(t, db, fhir.Key{Type: "Task", ID: fmt.Sprint(pages)}, fmt.Sprintf(`{"resourceType":"Task","id":"%d","status":"draft","intent":"order","priority":"stat","description":"%d %s"}`, pages, pages, h.Type), store.Anything)
 		}
 		if want := 25; h.Type == "Task" && len(seen) != want {
 			t.Errorf("%d versions in all pages, want %d", len(seen), want)

@@ -4,18 +4,18 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
-	"github.com/dchest/siphash"
-
-	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/searchsql"
 )
 
 // A secret is what the installation keeps to itself: the key of its hashes and
 // the key that signs cursors.
 type secret struct {
-	k0, k1     uint64
+	searchsql.Secret
 	cursor     []byte
 	generation int64 // of the feed; a restore begins a new one
 }
@@ -27,31 +27,10 @@ func (db *DB) loadInstallation(ctx context.Context) error {
 	if err != nil {
 		return readFault("read installation", err)
 	}
-	if len(hash) != 16 {
-		return fmt.Errorf("read installation: hash_secret has %d bytes, not 16", len(hash))
+	if db.secret.Secret, err = searchsql.NewSecret(hash); err != nil {
+		return fmt.Errorf("read installation: %w", err)
 	}
-	db.secret.k0 = binary.LittleEndian.Uint64(hash)
-	db.secret.k1 = binary.LittleEndian.Uint64(hash[8:])
 	return nil
-}
-
-// ridVersion marks what is hashed as a resource name, and the layout of that.
-const ridVersion = 1
-
-// rid returns the keyed hash of a resource's name. The type is length-prefixed,
-// so that no two names share their bytes.
-func (s *secret) rid(k fhir.Key) int64 {
-	b := make([]byte, 0, 128)
-	b = append(b, ridVersion, byte(len(k.Type)))
-	b = append(b, k.Type...)
-	b = append(b, k.ID...)
-	return int64(siphash.Hash(s.k0, s.k1, b))
-}
-
-// body returns the keyed hash of a stored form, which begins with a brace and so
-// cannot be taken for a name.
-func (s *secret) body(stored []byte) int64 {
-	return int64(siphash.Hash(s.k0, s.k1, stored))
 }
 
 // sign returns a code over b and the feed generation that only this
@@ -71,4 +50,35 @@ func (db *DB) BeginFeed(ctx context.Context) error {
 		return fault("begin a new feed", err)
 	}
 	return nil
+}
+
+// rebase records the public base URL. Rows that were made under another one take
+// some references for foreign, or for ours, so they are built anew.
+func (db *DB) rebase(ctx context.Context) error {
+	const other = `SELECT base_url IS DISTINCT FROM $1 FROM installation`
+	var moved bool
+	if err := db.sql.QueryRowContext(ctx, other, db.base).Scan(&moved); err != nil {
+		return readFault("read the base URL", err)
+	}
+	if !moved {
+		return nil
+	}
+	return db.within(ctx, func(ctx context.Context, s *session) error {
+		generation, err := lockGeneration(ctx, s)
+		if err != nil {
+			return err
+		}
+		// A server that starts along with this one may have been first.
+		const move = `UPDATE installation SET base_url = $1 WHERE base_url IS DISTINCT FROM $1 RETURNING EXISTS (SELECT FROM res)`
+		var hasRows bool
+		switch err := s.tx.QueryRowContext(ctx, move, db.base).Scan(&hasRows); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return fault("write the base URL", err)
+		case !hasRows:
+			return nil
+		}
+		return begin(ctx, s, generation+1, nil)
+	})
 }

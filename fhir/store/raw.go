@@ -7,10 +7,11 @@ import (
 )
 
 // Renamed returns r for another resource of the same type, without packing its
-// body again. With Put it measures what the database itself can write.
+// body or making its search columns again. With Put it measures what the database
+// itself can write.
 func (db *DB) Renamed(r Row, id string) Row {
 	r.Key.ID = id
-	r.rid = db.secret.rid(r.Key)
+	r.rid = db.secret.RID(r.Key)
 	return r
 }
 

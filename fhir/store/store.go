@@ -4,14 +4,19 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/search"
+	"github.com/openconsult/openconsult/fhir/searchsql"
 )
 
 // Config says how to reach the database.
@@ -20,18 +25,31 @@ type Config struct {
 
 	Conns  int  // connections at most; 4 for each core
 	Unsafe bool // accept a database that may lose acknowledged writes in a crash
+
+	BaseURL string       // of the API: references to URLs below it are to resources here; empty is not known
+	Log     *slog.Logger // of what is done in the background; nil for none
 }
 
 // DB is the store. It is safe for use by any number of goroutines.
 type DB struct {
 	sql      *sql.DB
+	alone    func() *sql.DB // opens a pool of one connection beside it
+	log      *slog.Logger
 	secret   secret
 	types    map[string]int16
 	names    map[int16]string
+	tables   *searchsql.Tables
 	bodies   *bodies
 	prepared statements
 	free     *semaphore.Weighted // connections that nobody holds
 	patience time.Duration       // for one statement; zero has no end
+
+	base       string
+	registry   atomic.Pointer[search.Registry]
+	refreshing sync.Mutex    // held while the registry is read
+	awake      chan struct{} // tells the indexer that there is work
+	known      knowledge
+	bounds     bounds
 }
 
 // Open connects to a migrated database. It refuses one whose settings could lose
@@ -50,12 +68,21 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		patience = 0 // statements may take longer than we know
 	}
 	connector.Dialer(dialer{silence: patience})
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
-	db := &DB{sql: pool, free: semaphore.NewWeighted(int64(conns)), bodies: newBodies(), patience: patience}
+	pool := func(conns int) *sql.DB {
+		p := sql.OpenDB(connector)
+		p.SetMaxOpenConns(conns)
+		p.SetMaxIdleConns(conns)
+		return p
+	}
+	db := &DB{
+		sql: pool(conns), alone: func() *sql.DB { return pool(1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
+		free: semaphore.NewWeighted(int64(conns)), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(),
+	}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
 	if err := db.prepare(ctx, c.Unsafe); err != nil {
-		pool.Close()
+		db.sql.Close()
 		return nil, err
 	}
 	return db, nil
@@ -75,7 +102,7 @@ func withParameters(dsn string) string {
 			prefix = "&"
 		}
 	}
-	parameters := []string{"binary_parameters=yes", "connect_timeout=3", fmt.Sprintf("statement_timeout=%d", statementTimeout.Milliseconds()), "idle_in_transaction_session_timeout=10000", "jit=off"}
+	parameters := []string{"binary_parameters=yes", "connect_timeout=3", fmt.Sprintf("statement_timeout=%d", statementTimeout.Milliseconds()), "idle_in_transaction_session_timeout=10000", "jit=off", "max_parallel_workers_per_gather=0"}
 	kept := parameters[:0]
 	for _, p := range parameters {
 		if name, _, _ := strings.Cut(p, "="); !strings.Contains(dsn, name+"=") {
@@ -99,6 +126,20 @@ func (db *DB) prepare(ctx context.Context, unsafe bool) error {
 	}
 	if err := db.loadTypes(ctx); err != nil {
 		return err
+	}
+	if err := db.loadTables(ctx); err != nil {
+		return err
+	}
+	if err := db.readStatistics(ctx); err != nil {
+		return err
+	}
+	if _, err := db.refresh(ctx, &session{querier: db.sql}, 0); err != nil {
+		return err
+	}
+	if db.base != "" {
+		if err := db.rebase(ctx); err != nil {
+			return err
+		}
 	}
 	return db.prepared.prepare(ctx, db.sql)
 }
@@ -145,6 +186,32 @@ func (db *DB) loadTypes(ctx context.Context) error {
 	return rows.Err()
 }
 
+// loadTables reads how res is divided: the bound of a partition names one type,
+// or none for the rest.
+func (db *DB) loadTables(ctx context.Context) error {
+	const query = `SELECT c.relname, substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES IN \(''(\d+)''\)$')::smallint
+		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'res'::regclass`
+	rows, err := db.sql.QueryContext(ctx, query)
+	if err != nil {
+		return readFault("read the partitions of res", err)
+	}
+	defer rows.Close()
+	db.tables = &searchsql.Tables{Numbers: db.types, Parts: map[int16]string{}}
+	for rows.Next() {
+		var name string
+		var number *int16
+		if err := rows.Scan(&name, &number); err != nil {
+			return fmt.Errorf("read the partitions of res: %w", err)
+		}
+		if number == nil {
+			db.tables.Rest = name
+		} else {
+			db.tables.Parts[*number] = name
+		}
+	}
+	return rows.Err()
+}
+
 // Close gives the connections back.
 func (db *DB) Close() error { return db.sql.Close() }
 
@@ -173,14 +240,23 @@ func (db *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc)
 // and no write is in doubt because its client has gone. Who holds one calls
 // db.free.Release(1), and holds no second one.
 func (db *DB) hold(ctx context.Context) (context.Context, error) {
-	if !db.free.TryAcquire(1) {
-		waiting, cancel := db.bounded(ctx)
-		defer cancel()
-		if err := db.free.Acquire(waiting, 1); err != nil {
-			return nil, readFault("wait for a connection", err)
-		}
+	if err := db.wait(ctx); err != nil {
+		return nil, err
 	}
 	return context.WithoutCancel(ctx), nil
+}
+
+// wait does so for statements that end with their context.
+func (db *DB) wait(ctx context.Context) error {
+	if db.free.TryAcquire(1) {
+		return nil
+	}
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	if err := db.free.Acquire(ctx, 1); err != nil {
+		return readFault("wait for a connection", err)
+	}
+	return nil
 }
 
 // Stats returns the state of the connection pool.
@@ -192,5 +268,5 @@ func (db *DB) number(k fhir.Key) (typ int16, rid int64, err error) {
 	if !ok {
 		return 0, 0, fmt.Errorf("resource type %q has no number in res_type", k.Type)
 	}
-	return typ, db.secret.rid(k), nil
+	return typ, db.secret.RID(k), nil
 }

@@ -29,7 +29,7 @@ const (
 
 func put(t testing.TB, db *store.DB, k fhir.Key, stored string, expect store.Expect) store.Written {
 	t.Helper()
-	row, err := db.Row(k, store.Update, []byte(stored))
+	row, err := db.Row(k, store.Update, decode(t, stored))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +38,15 @@ func put(t testing.TB, db *store.DB, k fhir.Key, stored string, expect store.Exp
 		t.Fatal(err)
 	}
 	return w
+}
+
+func decode(t testing.TB, body string) *fhir.Resource {
+	t.Helper()
+	r, err := fhir.Decode("", []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func remove(t testing.TB, db *store.DB, expect store.Expect) store.Written {

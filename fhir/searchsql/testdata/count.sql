@@ -1,0 +1,1 @@
+SELECT (SELECT count(*) FROM (SELECT r.rid FROM res_task r WHERE NOT r.deleted AND r.keys @> '{5122081372817793513}'::bigint[] LIMIT 1001) n) + (SELECT count(*) FROM (SELECT r.rid FROM res_observation r WHERE NOT r.deleted AND r.keys && '{-9170805904026349852,-8898890040087331582}'::bigint[] LIMIT 1001) n)

@@ -1,0 +1,4 @@
+WITH p1 AS MATERIALIZED (SELECT r.rid, r.type, r.id, r.ver, r.updated, r.rid AS k1 FROM res_task r WHERE NOT r.deleted AND r.keys @> '{5122081372817793513}'::bigint[] AND ((SELECT w.words IS NULL OR true AND get_bit(w.words, 1881 & (octet_length(w.words) * 8 - 1)) = 1 AND get_bit(w.words, 730 & (octet_length(w.words) * 8 - 1)) = 1 AND get_bit(w.words, 3160 & (octet_length(w.words) * 8 - 1)) = 1 AND get_bit(w.words, 3840 & (octet_length(w.words) * 8 - 1)) = 1 AND get_bit(w.words, 4081 & (octet_length(w.words) * 8 - 1)) = 1 AND get_bit(w.words, 2134 & (octet_length(w.words) * 8 - 1)) = 1 FROM ver w WHERE w.rid = r.rid AND w.ver = r.ver)) IS TRUE),
+p2 AS MATERIALIZED (SELECT * FROM p1 ORDER BY k1 LIMIT 21)
+SELECT m.rid, m.type, m.id, m.ver, m.updated, '=' || m.k1, v.codec, v.body
+FROM p2 m JOIN ver v ON v.rid = m.rid AND v.ver = m.ver ORDER BY m.k1

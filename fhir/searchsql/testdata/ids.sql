@@ -1,0 +1,2 @@
+WITH s AS MATERIALIZED (SELECT r.rid FROM res_patient r WHERE NOT r.deleted AND r.keys && '{-9170805904026349852,-8898890040087331582}'::bigint[])
+SELECT rid FROM s WHERE rid > '0'::bigint ORDER BY rid LIMIT 2000

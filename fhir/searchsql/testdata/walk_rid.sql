@@ -1,0 +1,3 @@
+WITH p1 AS MATERIALIZED (SELECT r.rid, r.type, r.id, r.ver, r.updated, r.rid AS k1 FROM res_task r WHERE NOT r.deleted AND (r.keys @> '{5122081372817793513}'::bigint[]) IS TRUE ORDER BY k1 LIMIT 21)
+SELECT m.rid, m.type, m.id, m.ver, m.updated, '=' || m.k1, v.codec, v.body
+FROM p1 m JOIN ver v ON v.rid = m.rid AND v.ver = m.ver ORDER BY m.k1

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/search"
+)
+
+// Criteria say which resources a conditional write is about.
+// https://hl7.org/fhir/R4/http.html#ccreate
+type Criteria struct {
+	Type  string
+	Where []search.Condition // all of them must hold
+}
+
+// A Tx is the transaction of a conditional write.
+type Tx struct {
+	Found []Version // what the criteria have found: none, one, or two of several
+
+	db      *DB
+	session *session
+}
+
+// Conditionally finds resources and runs act, which may write, in one
+// transaction. Between the two no other conditional write with the same criteria
+// takes place, here or on another server: of many that create a resource unless
+// it is there, one does. Writes without criteria, and with others, are not held
+// up. What act returns is returned; an error undoes what it wrote. The
+// transaction has ten seconds. act is to use its context, and must not use the
+// DB, which might wait for a further connection.
+func (db *DB) Conditionally(ctx context.Context, c Criteria, act func(context.Context, *Tx) error) error {
+	return db.within(ctx, func(ctx context.Context, s *session) error {
+		lock := db.lockKey("criteria " + c.Type + " " + canonical(search.And(c.Where)))
+		if _, err := s.tx.ExecContext(ctx, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, lock)); err != nil {
+			return readFault("wait for others with the same criteria", err)
+		}
+		// The statement that searches begins after the lock is held, and so sees
+		// what its last holder has written.
+		found, err := db.find(ctx, s, c.Type, c.Where)
+		if err != nil {
+			return err
+		}
+		return act(ctx, &Tx{Found: found, db: db, session: s})
+	})
+}
+
+// Put does what [DB.Put] does.
+func (tx *Tx) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
+	return tx.db.putAny(ctx, tx.session, r, expect)
+}
+
+// Delete does what [DB.Delete] does.
+func (tx *Tx) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string) (Written, error) {
+	return tx.db.deleteAny(ctx, tx.session, Row{Key: k, Op: Delete, Origin: origin}, expect)
+}
+
+// Read does what [DB.Read] does.
+func (tx *Tx) Read(ctx context.Context, k fhir.Key) (*Version, error) {
+	return tx.db.held(ctx, tx.session.statement(ctx, tx.db.prepared.read), k)
+}
+
+// lockKey returns the key of an advisory lock. Locks are known all over a
+// database, which may hold several installations.
+func (db *DB) lockKey(name string) int64 { return db.secret.Body([]byte(name)) }
+
+// canonical returns a text that is equal for conditions that differ only in the
+// order of their parts.
+func canonical(c search.Condition) string {
+	switch c := c.(type) {
+	case search.And:
+		return canonicalAll("and", c)
+	case search.Or:
+		return canonicalAll("or", c)
+	case search.Not:
+		return sorted("not", canonical(c.Condition))
+	case *search.Test:
+		return fmt.Sprintf("test %q %d %t %s", c.Param.URL+" "+c.Param.Code, c.Modifier, c.Missing, canonicalValues(c.Values))
+	case *search.Chain:
+		return fmt.Sprintf("chain %q %q %s", c.Param.URL, c.Target, canonical(c.Where))
+	case *search.Has:
+		return fmt.Sprintf("has %q %q %s", c.Source, c.Param.URL, canonical(c.Where))
+	case search.IDs:
+		return sorted("ids", c...)
+	case search.Updated:
+		return "updated " + canonicalValues(c.Values)
+	}
+	return fmt.Sprintf("%#v", c)
+}
+
+func canonicalAll(name string, all []search.Condition) string {
+	texts := make([]string, len(all))
+	for i, c := range all {
+		texts[i] = canonical(c)
+	}
+	return sorted(name, texts...)
+}
+
+func canonicalValues(values []search.Asked) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = canonicalValue(v)
+	}
+	return sorted("of", texts...)
+}
+
+func canonicalValue(v search.Asked) string {
+	switch v := v.(type) {
+	case search.AskedToken:
+		kind := ""
+		if v.Kind != nil {
+			kind = canonicalValue(*v.Kind)
+		}
+		v.Kind = nil
+		return fmt.Sprintf("%#v %s", v, kind)
+	case search.AskedReference:
+		token := ""
+		if v.Token != nil {
+			token = canonicalValue(*v.Token)
+		}
+		v.Token = nil
+		return fmt.Sprintf("%#v %s", v, token)
+	case search.AskedComposite:
+		texts := make([]string, len(v))
+		for i, part := range v {
+			texts[i] = canonicalValue(part)
+		}
+		return fmt.Sprintf("%q", texts)
+	}
+	return fmt.Sprintf("%#v", v)
+}
+
+// sorted writes texts so that no two lists of different texts look alike.
+func sorted(name string, texts ...string) string {
+	texts = slices.Clone(texts)
+	slices.Sort(texts)
+	return fmt.Sprintf("%s%q", name, slices.Compact(texts))
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/lib/pq"
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+// chunkQuery reads the resources of a window whose rows are older than the job,
+// in the order of their rids, and how many there are of them. It stops early when
+// the bodies get large.
+func chunkQuery(j *job) string {
+	types := ""
+	if j.types != nil {
+		types = "AND type IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(j.types), " ", ","), "[]") + ")"
+	}
+	return fmt.Sprintf(`
+		WITH c AS MATERIALIZED (SELECT rid, type, id, ver FROM res
+			WHERE rid BETWEEN %d AND %d AND idx_gen < %d AND NOT deleted %s ORDER BY rid LIMIT %d)
+		SELECT n, rid, type, id, ver, codec, body FROM (
+			SELECT count(*) OVER () AS n, c.rid, c.type, c.id, c.ver, v.codec, v.body,
+				sum(octet_length(v.body)) OVER (ORDER BY c.rid) - octet_length(v.body) AS before
+			FROM c JOIN ver v ON v.rid = c.rid AND v.ver = c.ver) x
+		WHERE before < %d ORDER BY rid`, j.walk.next, j.walk.last(), j.generation, types, chunkRows, chunkBytes)
+}
+
+// columnsOf makes the search columns of a stored form by the search parameters in
+// force.
+func (db *DB) columnsOf(k fhir.Key, stored []byte) (columns, error) {
+	r, err := fhir.Decode(k.Type, stored)
+	if err != nil {
+		return columns{}, fmt.Errorf("decode what is stored: %w", err)
+	}
+	return db.secret.columns(db.Registry(), r.Root(), k.ID)
+}
+
+// buildQuery gives the search row of a version new columns, unless there is a
+// newer version or somebody has built it since. It is an insert that always meets
+// its row, since an update would lock every partition.
+const buildQuery = `
+WITH u AS (
+	INSERT INTO res AS r (rid, type, id, ver, updated, hash, ` + columnNames + `)
+	SELECT $1, $2, $3, $4, now(), 0, ` + columnValues + `
+	ON CONFLICT (rid, type) DO UPDATE SET ` + columnUpdates + `
+	WHERE r.ver = excluded.ver AND NOT r.deleted AND r.idx_gen < excluded.idx_gen
+	RETURNING ver),` + rangesQuery + `
+SELECT FROM u`
+
+// write puts the rows of c in place and records how far j has come.
+func (x *indexer) write(ctx context.Context, tx *sql.Tx, j *job, c chunk) error {
+	build, err := tx.PrepareContext(ctx, buildQuery)
+	if err != nil {
+		return fault("prepare a statement", err)
+	}
+	defer build.Close()
+	for i := range c.rows {
+		r := &c.rows[i]
+		if _, err := build.ExecContext(ctx, r.columns.args([]any{r.rid, r.typ, r.id, r.version})...); err != nil {
+			return fault("build a search row", err)
+		}
+	}
+	if len(c.failed) > 0 {
+		// They are no longer among those that were never looked at.
+		const tried = `UPDATE res SET idx_gen = -1 WHERE rid = ANY ($1) AND idx_gen = 0`
+		if _, err := tx.ExecContext(ctx, tried, pq.Array(c.failed)); err != nil {
+			return fault("mark search rows", err)
+		}
+	}
+	const progress = `UPDATE reindex_job SET last_rid = $2, done = done + $3, failed = failed + $4 WHERE job = $1`
+	if _, err := tx.ExecContext(ctx, progress, j.id, c.last, len(c.rows), len(c.failed)); err != nil {
+		return fault("record the progress of a reindexing", err)
+	}
+	return nil
+}
+
+// end closes a job. Parameters that waited for it can be searched by from now on,
+// unless no resource of their types could be built.
+func (x *indexer) end(ctx context.Context, j *job, state string) error {
+	tx, err := x.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return readFault("begin a transaction", err)
+	}
+	s := &session{querier: tx, tx: tx}
+	if err := x.close(ctx, s, j, state); err != nil {
+		_ = tx.Rollback() // the failure before is what counts
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fault("commit the end of a reindexing", err)
+	}
+	return x.publish(ctx)
+}
+
+func (x *indexer) close(ctx context.Context, s *session, j *job, state string) error {
+	generation, err := lockGeneration(ctx, s)
+	if err != nil {
+		return err
+	}
+	const done = `UPDATE reindex_job SET state = $2, ended = now() WHERE job = $1 RETURNING done, failed`
+	var built, failed int64
+	if err := s.tx.QueryRowContext(ctx, done, j.id, state).Scan(&built, &failed); err != nil {
+		return fault("end a reindexing", err)
+	}
+	x.db.log.Info("search rows were built", "job", j.id, "state", state, "built", built, "failed", failed)
+	const activate = `UPDATE search_param SET state = $2 WHERE gen = $1 AND state = 'building'`
+	parameter := "active"
+	if built == 0 && failed > 0 {
+		parameter = "failed"
+	}
+	changed, err := s.tx.ExecContext(ctx, activate, j.generation, parameter)
+	if err != nil {
+		return fault("activate a search parameter", err)
+	}
+	if n, err := changed.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	return begin(ctx, s, generation+1, []int16{})
+}
