@@ -35,8 +35,9 @@ type answered struct {
 // https://hl7.org/fhir/R4/bundle.html#searchset
 func (a *answered) bundle(s *interaction.Session, base string) (*fhir.Bundle, error) {
 	b := &fhir.Bundle{Type: "searchset", Total: a.Total, Estimated: a.Estimated, Base: base}
-	// A total that costs nothing is told unless it is not wanted.
-	if slices.Contains(a.Query.Applied, search.Parameter{Name: "_total", Value: "none"}) {
+	// A total that costs nothing is told unless it is not wanted; one that is all
+	// there is to tell is told in any case.
+	if a.Query.Count > 0 && slices.Contains(a.Query.Applied, search.Parameter{Name: "_total", Value: "none"}) {
 		b.Total = -1
 	}
 	var err error

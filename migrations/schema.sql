@@ -78,6 +78,7 @@ CREATE TABLE reindex_job (
     state text DEFAULT 'running'::text NOT NULL,
     started timestamptz DEFAULT now() NOT NULL,
     ended timestamptz,
+    awaited boolean DEFAULT false NOT NULL,
     CONSTRAINT reindex_job_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'stopped'::text])))
 );
 COMMENT ON TABLE reindex_job IS 'Rebuilding of search rows, and how far it has come';
@@ -210,6 +211,7 @@ ALTER TABLE schema_version ADD CONSTRAINT schema_version_pkey PRIMARY KEY (id);
 CREATE TABLE search_generation (
     id boolean DEFAULT true NOT NULL,
     gen integer NOT NULL,
+    layout integer DEFAULT 0 NOT NULL,
     CONSTRAINT search_generation_id_check CHECK (id)
 );
 COMMENT ON TABLE search_generation IS 'Generation of the search parameters: one row';

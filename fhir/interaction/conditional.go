@@ -134,16 +134,23 @@ func (s *Session) conditionally(ctx context.Context, i access.Interaction, t Tar
 	if err := s.maySearch([]string{t.Type}); err != nil {
 		return err
 	}
-	where, err := s.store.Registry().Criteria(t.Type, t.Criteria)
-	if err != nil {
-		return err
-	}
-	return s.store.Conditionally(ctx, store.Criteria{Type: t.Type, Where: where}, func(ctx context.Context, tx *store.Tx) error {
-		if len(tx.Found) > 1 {
-			return fhir.Errorf(fhir.Stale, fhir.MultipleMatches, "", "The criteria find more than one %s; send such that find one at most.", t.Type)
+	for range maxParameterRaces {
+		known := s.store.Registry()
+		where, err := known.Criteria(t.Type, t.Criteria)
+		if err != nil {
+			return err
 		}
-		return act(ctx, tx)
-	})
+		err = s.store.Conditionally(ctx, store.Criteria{Type: t.Type, Where: where, Generation: known.Generation}, func(ctx context.Context, tx *store.Tx) error {
+			if len(tx.Found) > 1 {
+				return fhir.Errorf(fhir.Stale, fhir.MultipleMatches, "", "The criteria find more than one %s; send such that find one at most.", t.Type)
+			}
+			return act(ctx, tx)
+		})
+		if !errors.Is(err, store.ErrParametersMoved) {
+			return err
+		}
+	}
+	return parametersRace()
 }
 
 // A proposal is a version to be written.

@@ -3,6 +3,7 @@ package interaction
 import (
 	"context"
 
+	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -30,14 +31,24 @@ func (s *Session) Search(ctx context.Context, p Page) (Found, error) {
 	if err := s.maySearch(p.Types); err != nil {
 		return Found{}, err
 	}
-	known := s.store.Registry()
-	found, err := s.search(ctx, known, p)
-	// The search has met rows of other search parameters than this server knew of,
-	// so it may have found too little.
-	if now := s.store.Registry(); now != known {
-		return s.search(ctx, now, p)
+	for range maxParameterRaces {
+		known := s.store.Registry()
+		found, err := s.search(ctx, known, p)
+		if s.store.Registry().Generation == known.Generation {
+			return found, err
+		}
+		// The search has met rows of other search parameters than this server knew
+		// of, so it may have found too little.
 	}
-	return found, err
+	return Found{}, parametersRace()
+}
+
+// maxParameterRaces bounds how often something is searched again because the
+// search parameters were changed meanwhile.
+const maxParameterRaces = 5
+
+func parametersRace() error {
+	return fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "The search parameters are being changed again and again; try again later.")
 }
 
 func (s *Session) search(ctx context.Context, known *search.Registry, p Page) (Found, error) {

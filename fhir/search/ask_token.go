@@ -26,7 +26,7 @@ func (p *parser) askTokens(param *Param, m modifier, text string) []Asked {
 		return nil
 	}
 	if param.Contact {
-		a.Code = FoldContact(a.Code)
+		a.Code = FoldContact(repairPlus(a.Code))
 	}
 	if m.codes != "" {
 		return p.related(param, a, m.codes)
@@ -35,6 +35,15 @@ func (p *parser) askTokens(param *Param, m modifier, text string) []Asked {
 		return nil
 	}
 	return []Asked{a}
+}
+
+// repairPlus puts back the plus before a phone number, which form decoding makes
+// a space.
+func repairPlus(code string) string {
+	if len(code) > 1 && code[0] == ' ' && code[1] >= '0' && code[1] <= '9' {
+		return "+" + code[1:]
+	}
+	return code
 }
 
 // isTruth refuses what is neither true nor false where all values are booleans.

@@ -3,10 +3,14 @@ package search
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/spec"
 )
+
+// maxCustom is how many custom parameters a resource type may have.
+const maxCustom = 200
 
 // maxCode is the length of the longest code of a custom parameter.
 const maxCode = 64
@@ -128,12 +132,27 @@ func (c *checker) checkBases() {
 			c.issue(fhir.Value, fmt.Sprintf("base[%d]", i), "This is no resource type of R4.")
 		}
 		for _, typ := range types {
+			if c.registry.added(typ, c.def.URL) >= maxCustom {
+				c.issue(fhir.TooCostly, "base", "%s has %d search parameters of its own already, which each write has to look at; retire one first.", typ, maxCustom)
+				break
+			}
 			if p := c.registry.Param(typ, c.def.Code); p != nil && p.URL != c.def.URL {
 				c.issue(fhir.Duplicate, "code", "%s has a search parameter %s already; choose another code.", typ, c.def.Code)
 				break
 			}
 		}
 	}
+}
+
+// added returns how many custom parameters a type has beside that with url.
+func (r *Registry) added(typ, url string) int {
+	n := 0
+	for _, c := range r.custom[typ] {
+		if c.Definition.URL != url {
+			n++
+		}
+	}
+	return n
 }
 
 // concrete returns the resource types that a base stands for.
@@ -192,7 +211,7 @@ func (c *checker) tryBases() {
 		typ := c.registry.spec.Type(base)
 		t := &table{typ: typ, byCode: map[string]*Param{}, plan: &place{typ: typ}}
 		if err := c.registry.define(t, &Param{Custom: true}, c.def); err != nil {
-			c.issue(fhir.Invalid, "expression", "This cannot be searched by in %s: %v.", base, err)
+			c.issue(fhir.Invalid, "expression", "This cannot be searched by in %s: %s.", base, strings.TrimSuffix(err.Error(), "."))
 		}
 	}
 }

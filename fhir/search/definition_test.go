@@ -1,6 +1,7 @@
 package search
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -118,5 +119,29 @@ func TestCompileDefinitionBeside(t *testing.T) {
 	other.URL = "http://a/other"
 	if o := fhir.AsOutcome(r.CompileDefinition(&other)); o == nil || o.Issues[0].Code != fhir.Duplicate {
 		t.Errorf("got %v", o)
+	}
+}
+
+// TestCompileDefinitionMany: there is an end to what each write has to look at.
+func TestCompileDefinitionMany(t *testing.T) {
+	t.Parallel()
+	def := func(n int) *spec.SearchParameter {
+		name := fmt.Sprintf("extra-%d", n)
+		return &spec.SearchParameter{URL: "http://a/" + name, Code: name, Type: "string", Base: []string{"Patient"}, Expression: "Patient.name.given"}
+	}
+	var custom []Custom
+	for n := range maxCustom {
+		custom = append(custom, Custom{Definition: def(n), Type: "Patient", Position: 40 + n})
+	}
+	r, err := NewRegistry(spec.R4(), base, 2, custom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CompileDefinition(def(3)); err != nil {
+		t.Errorf("one that is there: %v", err)
+	}
+	o := fhir.AsOutcome(r.CompileDefinition(def(maxCustom)))
+	if o == nil || o.Issues[0].Code != fhir.TooCostly || o.Issues[0].Expression != "SearchParameter.base" {
+		t.Errorf("one more: %v", o)
 	}
 }

@@ -13,8 +13,8 @@ import (
 // Index returns what the resource at root is found by when it has the given
 // logical id. What is in contained resources does not count, nor do _id and
 // _lastUpdated: the Key and, once it is known, Updated say the same. A resource
-// with more combinations of values than can be kept is an Unprocessable
-// [*fhir.Outcome].
+// with more combinations of values of R4's own parameters than can be kept is an
+// Unprocessable [*fhir.Outcome].
 func (r *Registry) Index(root fhir.Node, id string) (*Index, error) {
 	typ := root.Type().Name
 	t := r.table(typ)
@@ -30,6 +30,9 @@ func (r *Registry) Index(root fhir.Node, id string) (*Index, error) {
 	if h.err != nil {
 		return nil, h.err
 	}
+	if len(h.failed) > 0 {
+		h.entries = slices.DeleteFunc(h.entries, func(e Entry) bool { return e.Param.Custom && slices.Contains(h.failed, e.Param) })
+	}
 	slices.SortStableFunc(h.entries, func(a, b Entry) int { return cmp.Compare(a.Param.Position, b.Param.Position) })
 	key := fhir.Key{Type: typ, ID: id}
 	return &Index{Key: key, Entries: h.entries, Members: members(key, h.entries), Failed: h.failed}, nil
@@ -44,6 +47,15 @@ type harvest struct {
 	combined int      // composites of the resource so far
 	failed   []*Param // whose expression is in error here
 	err      error    // the first
+
+	combinedCustom int // composites of custom parameters so far
+}
+
+// fail notes that p cannot be had of this resource.
+func (h *harvest) fail(p *Param) {
+	if !slices.Contains(h.failed, p) {
+		h.failed = append(h.failed, p)
+	}
 }
 
 func (h *harvest) add(p *Param, v Value) { h.entries = append(h.entries, Entry{p, v}) }
@@ -52,9 +64,7 @@ func (h *harvest) add(p *Param, v Value) { h.entries = append(h.entries, Entry{p
 func (h *harvest) evaluate(n fhir.Node, p *Param, e *fhirpath.Expression) {
 	items, err := e.EvaluateNode(n, &fhirpath.Env{Resource: h.root, RootResource: h.root})
 	if err != nil {
-		if !slices.Contains(h.failed, p) {
-			h.failed = append(h.failed, p)
-		}
+		h.fail(p)
 		return
 	}
 	for _, item := range items {

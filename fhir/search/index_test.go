@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/spec"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -240,5 +241,34 @@ func TestIndexBounds(t *testing.T) {
 	o := fhir.AsOutcome(err)
 	if o == nil || o.Class != fhir.Unprocessable || o.Issues[0].Code != fhir.TooCostly {
 		t.Errorf("40,000 combinations: got %v", err)
+	}
+}
+
+// TestIndexCustomBounds: a parameter that was added and finds too much in a
+// resource keeps that from nothing else.
+func TestIndexCustomBounds(t *testing.T) {
+	t.Parallel()
+	const url, given = "http://a/SearchParameter/", "http://hl7.org/fhir/SearchParameter/individual-given"
+	pair := func(code, expression, part string, position int) Custom {
+		return Custom{Type: "Patient", Position: position, Definition: &spec.SearchParameter{
+			URL: url + code, Code: code, Type: "composite", Base: []string{"Patient"}, Expression: expression,
+			Components: []spec.Component{{Definition: given, Expression: part}, {Definition: given, Expression: part}},
+		}}
+	}
+	r, err := NewRegistry(spec.R4(), base, 2, []Custom{
+		pair("walked", "Patient", "name.given", 40),
+		pair("computed", "Patient.name.skip(0)", "given", 41),
+		pair("small", "Patient.name", "family", 42),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.TrimSuffix(strings.Repeat(`"Liz",`, 200), ",")
+	ix := indexed(t, r, decoded(t, `{"resourceType":"Patient","id":"a","gender":"female","name":[{"family":"Bennet","given":["Beth"]},{"given":[`+names+`]}]}`))
+	same(t, "walked", values(ix, "walked"), nil)
+	same(t, "computed", values(ix, "computed"), nil)
+	same(t, "small", values(ix, "small"), []string{`composite (string "Bennet" "bennet") (string "Bennet" "bennet")`})
+	if len(values(ix, "gender")) != 1 || len(ix.Failed) != 2 {
+		t.Errorf("gender: %v; failed: %v", values(ix, "gender"), ix.Failed)
 	}
 }

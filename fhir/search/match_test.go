@@ -332,6 +332,8 @@ func TestMatchResources(t *testing.T) {
 		{"Patient?identifier:text=number", ""},
 		{"Patient?phone=%2B44020123", "eve"},
 		{"Patient?phone=+44 (0)20-123", "eve"},
+		{"Patient?phone= 44020123", "eve"},
+		{"Patient?phone=44020123", ""},
 		{"Patient?birthdate=1974", "eve"},
 		{"Patient?birthdate=lt1974-12-25,gt1974-12-25", ""},
 		{"Patient?_id=eve,none", "eve none"},

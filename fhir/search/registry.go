@@ -25,6 +25,7 @@ type Custom struct {
 type Registry struct {
 	Generation int    // of the custom parameters
 	Base       string // the server's own base URL, without a last slash; URLs below it are relative references
+	Missing    int    // percent of all resources whose rows are still to be built before anything can be searched; 0 for none
 
 	spec   *spec.Definitions
 	byURL  map[string]*spec.SearchParameter

@@ -12,7 +12,7 @@ type Index struct {
 	Updated time.Time // meta.lastUpdated; zero while the resource is being written
 	Entries []Entry   // one for each value, those of a parameter together, in the order of the parameters
 	Members []Member
-	Failed  []*Param // custom parameters whose expression is in error for this resource: they have no values in it
+	Failed  []*Param // custom parameters whose expression is in error for this resource, or finds too much: they have no values in it
 }
 
 // An Entry is one value of one parameter.

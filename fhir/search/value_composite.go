@@ -2,7 +2,6 @@ package search
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/fhirpath"
@@ -126,7 +125,7 @@ func (h *harvest) composites(n fhir.Node, f *find) {
 			return
 		}
 	}
-	if h.combined += total; h.combined > maxComposites {
+	if !h.combine(f.param, total) {
 		h.tooMany(f.param)
 		return
 	}
@@ -156,8 +155,8 @@ func (h *harvest) partValues(n fhir.Node, f *find, i int) []Value {
 	if h.err == nil {
 		h.err = sub.err
 	}
-	if len(sub.failed) > 0 && !slices.Contains(h.failed, f.param) {
-		h.failed = append(h.failed, f.param)
+	if len(sub.failed) > 0 {
+		h.fail(f.param)
 	}
 	values := make([]Value, len(sub.entries))
 	for i, e := range sub.entries {
@@ -166,7 +165,28 @@ func (h *harvest) partValues(n fhir.Node, f *find, i int) []Value {
 	return values
 }
 
+// combine counts n combinations of p and reports whether there is room for them.
+// Custom parameters take none of what R4's own have.
+func (h *harvest) combine(p *Param, n int) bool {
+	count := &h.combined
+	if p.Custom {
+		count = &h.combinedCustom
+	}
+	if *count+n > maxComposites {
+		return false
+	}
+	*count += n
+	return true
+}
+
+// tooMany gives up on p, if it is a custom parameter, and otherwise on the
+// resource: what somebody has added must not keep resources from being written
+// and found by everything else.
 func (h *harvest) tooMany(p *Param) {
+	if p.Custom {
+		h.fail(p)
+		return
+	}
 	if h.err == nil {
 		h.err = fhir.Errorf(fhir.Unprocessable, fhir.TooCostly, h.root.Type().Name,
 			"The search parameter %s finds more than %d combinations of values in this resource; split it into several.", p.Code, maxComposites)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/search"
@@ -9,11 +11,15 @@ import (
 
 // check returns the rows of a batch for which the rest holds that SQL could not
 // decide. It decodes their bodies.
-func (s *searching) check(w *wanted, batch []*found) ([]*found, error) {
-	if w.filter.Check == nil {
+func (s *searching) check(ctx context.Context, w *wanted, batch []*found) ([]*found, error) {
+	if w.filter.Check == nil || len(batch) == 0 {
 		return batch, nil
 	}
 	s.costly = names([]search.Condition{w.filter.Check})
+	if err := s.db.turns.decode.Acquire(ctx, 1); err != nil {
+		return nil, s.fault(ctx, "wait for other searches", err)
+	}
+	defer s.db.turns.decode.Release(1)
 	passed := batch[:0]
 	for _, r := range batch {
 		c, err := s.candidate(w, r)
@@ -41,12 +47,31 @@ func (s *searching) candidate(w *wanted, r *found) (*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode a stored %s: %w", r.Key.Type, err)
 	}
-	index, err := s.registry.Index(resource.Root(), r.Key.ID)
-	if err != nil {
-		return nil, fmt.Errorf("index a stored %s: %w", r.Key.Type, err)
+	index := &search.Index{Key: r.Key}
+	if !onlyWords(w.filter.Check) {
+		if index, err = s.registry.Index(resource.Root(), r.Key.ID); err != nil {
+			return nil, fmt.Errorf("index a stored %s: %w", r.Key.Type, err)
+		}
 	}
 	index.Updated = r.Updated
 	return &candidate{index, resource.Root(), r.rid, &s.db.secret, w.resolved}, nil
+}
+
+// onlyWords reports whether cond asks for nothing but words, so that it is enough
+// to read the resource.
+func onlyWords(cond search.Condition) bool {
+	other := func(part search.Condition) bool { return !onlyWords(part) }
+	switch cond := cond.(type) {
+	case *search.Words:
+		return true
+	case search.And:
+		return !slices.ContainsFunc(cond, other)
+	case search.Or:
+		return !slices.ContainsFunc(cond, other)
+	case search.Not:
+		return onlyWords(cond.Condition)
+	}
+	return false
 }
 
 // holds reports whether cond holds for c. What leads to other rows was resolved

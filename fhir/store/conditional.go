@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,7 +15,13 @@ import (
 type Criteria struct {
 	Type  string
 	Where []search.Condition // all of them must hold
+
+	Generation int // of the [search.Registry] that Where was made by
 }
+
+// ErrParametersMoved means that criteria were made by other search parameters than
+// those in force. [DB.Registry] has the new ones, to make them anew.
+var ErrParametersMoved = errors.New("the search parameters have changed")
 
 // A Tx is the transaction of a conditional write.
 type Tx struct {
@@ -30,8 +37,25 @@ type Tx struct {
 // it is there, one does. Writes without criteria, and with others, are not held
 // up. What act returns is returned; an error undoes what it wrote. The
 // transaction has ten seconds. act is to use its context, and must not use the
-// DB, which might wait for a further connection.
+// DB, which might wait for a further connection. Criteria that were made by other
+// search parameters than those in force are [ErrParametersMoved].
 func (db *DB) Conditionally(ctx context.Context, c Criteria, act func(context.Context, *Tx) error) error {
+	err := db.act(ctx, c, act)
+	if !errors.Is(err, ErrParametersMoved) {
+		return err
+	}
+	if _, err := db.refresh(ctx, &session{querier: db.sql}, c.Generation); err != nil {
+		return err
+	}
+	return err
+}
+
+// act does so, without reading search parameters that have changed.
+func (db *DB) act(ctx context.Context, c Criteria, act func(context.Context, *Tx) error) error {
+	if err := db.turns.wait(ctx, db.turns.any, ""); err != nil {
+		return err
+	}
+	defer db.turns.any.Release(1)
 	return db.within(ctx, func(ctx context.Context, s *session) error {
 		lock := db.lockKey("criteria " + c.Type + " " + canonical(search.And(c.Where)))
 		if _, err := s.tx.ExecContext(ctx, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, lock)); err != nil {
@@ -39,7 +63,7 @@ func (db *DB) Conditionally(ctx context.Context, c Criteria, act func(context.Co
 		}
 		// The statement that searches begins after the lock is held, and so sees
 		// what its last holder has written.
-		found, err := db.find(ctx, s, c.Type, c.Where)
+		found, err := db.find(ctx, s, c)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func criteria(t testing.TB, db *DB, typ, query string) Criteria {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Criteria{Type: typ, Where: where}
+	return Criteria{typ, where, db.Registry().Generation}
 }
 
 // createIf creates a Patient with an identifier under id unless there is one.

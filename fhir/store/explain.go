@@ -25,10 +25,13 @@ type Step struct {
 	Took     time.Duration // until the last row was read
 	SQL      string        // with hashes for everything that was asked
 	Plan     string        // what Postgres plans for it; of pages only
+
+	cost float64 // of the paths
 }
 
 // choice notes how the rows of one arm are found.
 func (s *Step) choice(p path) {
+	s.cost += p.cost
 	way := "found first"
 	if p.walk {
 		way = "walk"

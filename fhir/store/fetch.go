@@ -111,6 +111,11 @@ func (s *searching) numbers(ctx context.Context, statement searchsql.Statement, 
 
 // run runs a statement and has each row read.
 func (s *searching) run(ctx context.Context, statement searchsql.Statement, step *Step, read func(*sql.Rows) error) error {
+	if step.cost*(1+float64(len(statement.SQL))/shortSQL) > shortCost {
+		if err := s.turn.lengthen(ctx, s.costly); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	rows, err := s.querier.QueryContext(ctx, statement.SQL, statement.Args...)
 	if err != nil {

@@ -50,9 +50,13 @@ func (db *DB) refresh(ctx context.Context, s *session, old int) (*search.Registr
 	return registry, nil
 }
 
+// firstRID is the first of all, as Postgres reads it.
+const firstRID = "'-9223372036854775808'::bigint"
+
 // registryQuery has one row without a parameter when none was added. The
 // resources are built in the order of their rids, which are spread evenly.
-const registryQuery = `SELECT g.gen, t.name, p.position, p.definition, p.state, p.last_rid
+const registryQuery = `SELECT g.gen, g.layout, (SELECT coalesce(last_rid, ` + firstRID + `) FROM reindex_job WHERE awaited AND state = 'running' ORDER BY job LIMIT 1),
+	t.name, p.position, p.definition, p.state, p.last_rid
 	FROM search_generation g LEFT JOIN (
 		SELECT p.*, (SELECT j.last_rid FROM reindex_job j WHERE j.gen = p.gen ORDER BY j.job DESC LIMIT 1) AS last_rid
 		FROM search_param p WHERE p.state <> 'retired') p ON true LEFT JOIN res_type t USING (type)
@@ -65,14 +69,15 @@ func (db *DB) readRegistry(ctx context.Context, q querier) (*search.Registry, er
 		return nil, readFault("read the search parameters", err)
 	}
 	defer rows.Close()
-	var generation int
+	var generation, layout int
+	var awaited *int64
 	var custom []search.Custom
 	for rows.Next() {
 		var name, state *string
 		var position *int
 		var text []byte
 		var rid *int64
-		if err := rows.Scan(&generation, &name, &position, &text, &state, &rid); err != nil {
+		if err := rows.Scan(&generation, &layout, &awaited, &name, &position, &text, &state, &rid); err != nil {
 			return nil, readFault("read the search parameters", err)
 		}
 		if name == nil {
@@ -95,7 +100,14 @@ func (db *DB) readRegistry(ctx context.Context, q querier) (*search.Registry, er
 	if err := rows.Err(); err != nil {
 		return nil, readFault("read the search parameters", err)
 	}
-	return db.newRegistry(generation, custom)
+	if err := fitting(layout); err != nil {
+		return nil, err
+	}
+	registry, err := db.newRegistry(generation, custom)
+	if err == nil && awaited != nil {
+		registry.Missing = max(1, 100-percent(awaited))
+	}
+	return registry, err
 }
 
 // percent says how far a walk over all resources has come that has got to rid.

@@ -125,19 +125,20 @@ type job struct {
 	generation int
 	types      []int64 // nil for all
 	walk       window
+	lacking    map[string]int // resources for which the expression of a parameter, by code, is in error; nil for none
 }
 
 // look does the work that there is.
 func (x *indexer) look(ctx context.Context) error {
 	const query = `SELECT gen, EXISTS (SELECT FROM search_param WHERE state = 'building'),
-		EXISTS (SELECT FROM reindex_job WHERE state = 'running'), EXISTS (SELECT FROM res WHERE idx_gen = 0 AND NOT deleted)
+		EXISTS (SELECT FROM reindex_job WHERE state = 'running' AND awaited), EXISTS (SELECT FROM reindex_job WHERE state = 'running'), EXISTS (SELECT FROM res WHERE idx_gen = 0 AND NOT deleted)
 		FROM search_generation`
 	var generation int
-	var building, waiting, unbuilt bool
-	if err := x.conn.QueryRowContext(ctx, query).Scan(&generation, &building, &waiting, &unbuilt); err != nil {
+	var building, awaited, waiting, unbuilt bool
+	if err := x.conn.QueryRowContext(ctx, query).Scan(&generation, &building, &awaited, &waiting, &unbuilt); err != nil {
 		return readFault("look for work", err)
 	}
-	if building || generation != x.db.Registry().Generation {
+	if building || awaited || generation != x.db.Registry().Generation {
 		if err := x.publish(ctx); err != nil {
 			return err
 		}

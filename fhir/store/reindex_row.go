@@ -78,8 +78,8 @@ func (x *indexer) write(ctx context.Context, tx *sql.Tx, j *job, c chunk) error 
 	return nil
 }
 
-// end closes a job. Parameters that waited for it can be searched by from now on,
-// unless no resource of their types could be built.
+// end closes a job. What waited for it can be searched by from now on, but for
+// parameters of types of which no resource could be built.
 func (x *indexer) end(ctx context.Context, j *job, state string) error {
 	tx, err := x.conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -101,9 +101,10 @@ func (x *indexer) close(ctx context.Context, s *session, j *job, state string) e
 	if err != nil {
 		return err
 	}
-	const done = `UPDATE reindex_job SET state = $2, ended = now() WHERE job = $1 RETURNING done, failed`
+	const done = `UPDATE reindex_job SET state = $2, ended = now() WHERE job = $1 RETURNING done, failed, awaited`
 	var built, failed int64
-	if err := s.tx.QueryRowContext(ctx, done, j.id, state).Scan(&built, &failed); err != nil {
+	var awaited bool
+	if err := s.tx.QueryRowContext(ctx, done, j.id, state).Scan(&built, &failed, &awaited); err != nil {
 		return fault("end a reindexing", err)
 	}
 	x.db.log.Info("search rows were built", "job", j.id, "state", state, "built", built, "failed", failed)
@@ -116,8 +117,12 @@ func (x *indexer) close(ctx context.Context, s *session, j *job, state string) e
 	if err != nil {
 		return fault("activate a search parameter", err)
 	}
-	if n, err := changed.RowsAffected(); err != nil || n == 0 {
-		return err
+	n, err := changed.RowsAffected()
+	if err != nil {
+		return fault("activate a search parameter", err)
+	}
+	if n == 0 && !awaited {
+		return nil
 	}
 	return begin(ctx, s, generation+1, []int16{})
 }

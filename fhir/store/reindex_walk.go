@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/search"
 )
 
 // The bounds of what one transaction of the indexer deals with.
@@ -73,7 +74,21 @@ func (x *indexer) run(ctx context.Context, j *job) error {
 			return err
 		}
 	}
+	for code, n := range j.lacking {
+		x.db.log.Warn("the expression of a search parameter is in error for some resources: it does not find them", "code", code, "resources", n, "job", j.id)
+	}
 	return x.end(ctx, j, "done")
+}
+
+// note counts for which parameters a row has no values since their expressions
+// are in error.
+func (j *job) note(failed []*search.Param) {
+	for _, p := range failed {
+		if j.lacking == nil {
+			j.lacking = map[string]int{}
+		}
+		j.lacking[p.Code]++
+	}
 }
 
 func (x *indexer) names(types []int64) []string {
@@ -120,7 +135,8 @@ func (x *indexer) outlast(ctx context.Context) error {
 
 // until asks again and again whether a query is true.
 func (x *indexer) until(ctx context.Context, query, arg string) error {
-	const first, longest = 2 * time.Millisecond, 250 * time.Millisecond
+	const first, longest, remarkable = 2 * time.Millisecond, 250 * time.Millisecond, 5 * time.Second
+	begun, said := time.Now(), false
 	for pause := first; ; pause = min(2*pause, longest) {
 		var is bool
 		if err := x.conn.QueryRowContext(ctx, query, arg).Scan(&is); err != nil {
@@ -128,6 +144,10 @@ func (x *indexer) until(ctx context.Context, query, arg string) error {
 		}
 		if is {
 			return nil
+		}
+		if !said && time.Since(begun) > remarkable {
+			x.db.log.Warn("building search rows has to wait for an older transaction in the database, such as that of a backup")
+			said = true
 		}
 		select {
 		case <-ctx.Done():
@@ -204,6 +224,7 @@ func (x *indexer) build(ctx context.Context, j *job) (chunk, error) {
 			c.failed = append(c.failed, r.rid)
 			continue
 		}
+		j.note(r.columns.failed)
 		c.rows = append(c.rows, r)
 	}
 	if err := rows.Err(); err != nil {

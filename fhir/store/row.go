@@ -35,6 +35,8 @@ type columns struct {
 	strs, sorts string
 	words       []byte
 	ranges      ranges
+
+	failed []*search.Param // whose expression is in error for the resource; not sent
 }
 
 // ranges are rows of rng, as arrays of one length.
@@ -68,7 +70,9 @@ func (s *secret) columns(registry *search.Registry, root fhir.Node, id string) (
 	if err != nil {
 		return columns{}, fmt.Errorf("index a %s: %w", root.Type().Name, err)
 	}
-	return sent(s.Row(ix, search.WordsOf(root, false)), registry.Generation), nil
+	c := sent(s.Row(ix, search.WordsOf(root, false)), registry.Generation)
+	c.failed = ix.Failed
+	return c, nil
 }
 
 // sent returns the columns of r as Postgres gets them.

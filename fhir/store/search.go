@@ -32,37 +32,54 @@ type Matches struct {
 const searchTime = 8 * time.Second
 
 // Search returns the page of q that begins at the position after; the empty one
-// is the beginning. Pages are stable: a resource that matches all the while and
+// is the beginning. If the search parameters turn out to have changed,
+// [DB.Registry] has the new ones when it returns, and what it returns may lack
+// some matches: search again. Pages are stable: a resource that matches all the while and
 // keeps its place in the order is on exactly one of them, whatever is written
 // meanwhile. A search that would take too long is an [*fhir.Outcome] with the
 // code too-costly that names what makes it slow.
 // https://hl7.org/fhir/R4/http.html#search
 func (db *DB) Search(ctx context.Context, q *search.Query, after string) (*Matches, error) {
-	if err := db.wait(ctx); err != nil {
+	turn, err := db.turn(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer db.free.Release(1)
+	defer turn.end()
 	ctx, cancel := context.WithTimeoutCause(ctx, searchTime, errTooSlow)
 	defer cancel()
 	s := db.searching(db.sql, db.Registry())
+	s.turn = turn
+	if err := searchable(s.registry); err != nil {
+		return nil, err
+	}
 	if q.Explain {
 		s.explanation = &Explanation{}
 	}
 	m, err := s.search(ctx, q, after)
 	if s.generation != s.registry.Generation {
 		if _, err := db.generationMoved(ctx, db.sql, s.registry.Generation, s.generation); err != nil {
-			db.log.Warn("the search parameters have changed and cannot be read", "error", err)
+			return nil, err
 		}
 	}
 	return m, err
 }
 
-// find returns the first two matches of the conditions on a type, for q. It is
-// what a conditional interaction needs to know.
-func (db *DB) find(ctx context.Context, q querier, typ string, where []search.Condition) ([]Version, error) {
+// find returns the first two matches of c, for q. It is what a conditional
+// interaction needs to know.
+func (db *DB) find(ctx context.Context, q querier, c Criteria) ([]Version, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, searchTime, errTooSlow)
 	defer cancel()
-	m, err := db.searching(q, db.Registry()).search(ctx, &search.Query{Types: []string{typ}, Where: where, Count: 2}, "")
+	s := db.searching(q, db.Registry())
+	defer s.turn.end()
+	if err := searchable(s.registry); err != nil {
+		return nil, err
+	}
+	m, err := s.search(ctx, &search.Query{Types: []string{c.Type}, Where: c.Where, Count: 2}, "")
+	// The rows may be those of other parameters than the criteria, so that the
+	// right one was not found.
+	if s.generation != c.Generation {
+		return nil, ErrParametersMoved
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +90,7 @@ func (db *DB) find(ctx context.Context, q querier, typ string, where []search.Co
 type searching struct {
 	db          *DB
 	querier     querier
+	turn        *turn
 	registry    *search.Registry
 	known       *statistics
 	examined    int    // rows that were looked at one by one
@@ -82,7 +100,7 @@ type searching struct {
 }
 
 func (db *DB) searching(q querier, r *search.Registry) *searching {
-	return &searching{db: db, querier: q, registry: r, generation: r.Generation, known: db.statistics(time.Now())}
+	return &searching{db: db, querier: q, turn: &turn{db: db}, registry: r, generation: r.Generation, known: db.statistics(time.Now())}
 }
 
 // search finds one page, and what belongs to it.

@@ -184,7 +184,7 @@ func TestFind(t *testing.T) {
 	t.Parallel()
 	db, ask := many(t, 20)
 	for text, want := range map[string]int{"Patient?family=smith": 2, "Patient?_id=pa3": 1, "Patient?family=nobody": 0} {
-		found, err := db.find(t.Context(), db.sql, "Patient", ask(text).Where)
+		found, err := db.find(t.Context(), db.sql, Criteria{"Patient", ask(text).Where, db.Registry().Generation})
 		if err != nil || len(found) != want {
 			t.Errorf("%s: %v, %v; want %d", text, versionKeys(found), err, want)
 		}

@@ -42,6 +42,7 @@ type DB struct {
 	bodies   *bodies
 	prepared statements
 	free     *semaphore.Weighted // connections that nobody holds
+	turns    turns               // of searches
 	patience time.Duration       // for one statement; zero has no end
 
 	base       string
@@ -76,7 +77,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	db := &DB{
 		sql: pool(conns), alone: func() *sql.DB { return pool(1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
-		free: semaphore.NewWeighted(int64(conns)), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(),
+		free: semaphore.NewWeighted(int64(conns)), turns: newTurns(conns), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
@@ -131,6 +132,9 @@ func (db *DB) prepare(ctx context.Context, unsafe bool) error {
 		return err
 	}
 	if err := db.readStatistics(ctx); err != nil {
+		return err
+	}
+	if err := db.relayout(ctx); err != nil {
 		return err
 	}
 	if _, err := db.refresh(ctx, &session{querier: db.sql}, 0); err != nil {

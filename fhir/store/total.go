@@ -18,8 +18,33 @@ func (s *searching) total(ctx context.Context, q *search.Query, of []*wanted, m 
 		m.Total, m.Estimated, err = s.estimate(ctx, of)
 	case q.Total == search.TotalAccurate || q.Count == 0:
 		m.Total, err = s.count(ctx, of)
+	default:
+		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.meet(ctx)
+}
+
+// meet reads the generation of the search parameters, as pages do along with
+// their rows: what was counted before may be of other parameters than were asked.
+func (s *searching) meet(ctx context.Context) error {
+	const what = "generation"
+	rows, err := s.querier.QueryContext(ctx, `SELECT gen FROM search_generation`)
+	if err != nil {
+		return s.fault(ctx, what, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&s.generation); err != nil {
+			return s.fault(ctx, what, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return s.fault(ctx, what, err)
+	}
+	return nil
 }
 
 // count returns how many rows match.

@@ -17,11 +17,13 @@ func (s *statistics) view(number int16, all bool) *view {
 	v := &view{parts: []*partition{s.other}, rows: s.other.rows}
 	for _, p := range s.parts {
 		v.parts = append(v.parts, p)
-		if p.rows < 0 || v.rows < 0 {
-			v.rows = -1
-			continue
+		// What nobody has counted while the rest is known has hardly any rows.
+		switch {
+		case v.rows < 0:
+			v.rows = p.rows
+		case p.rows > 0:
+			v.rows += p.rows
 		}
-		v.rows += p.rows
 	}
 	return v
 }

@@ -123,7 +123,7 @@ func (s *searching) next(ctx context.Context, w *walk, size int) (passed []*foun
 	if w.exact() {
 		return batch, done, nil
 	}
-	if err := s.examine(len(batch)); err != nil {
+	if err := s.examine(ctx, len(batch)); err != nil {
 		return nil, false, err
 	}
 	passed, err = s.pass(ctx, w, batch)
@@ -131,9 +131,13 @@ func (s *searching) next(ctx context.Context, w *walk, size int) (passed []*foun
 }
 
 // examine counts rows that were looked at one by one.
-func (s *searching) examine(n int) error {
+func (s *searching) examine(ctx context.Context, n int) error {
 	s.examined += n
-	if s.examined <= s.db.bounds.examined {
+	switch {
+	case s.examined > s.db.bounds.examined:
+	case s.examined > shortExamined:
+		return s.turn.lengthen(ctx, s.costly)
+	default:
 		return nil
 	}
 	return fhir.Errorf(fhir.BadRequest, fhir.TooCostly, expression(s.costly),
@@ -175,7 +179,7 @@ func (s *searching) passOne(ctx context.Context, w *wanted, batch []*found) ([]*
 			return nil, err
 		}
 	}
-	return s.check(w, batch)
+	return s.check(ctx, w, batch)
 }
 
 // order returns the keys for part i in the direction that w goes.
