@@ -76,6 +76,7 @@ func TestKill9(t *testing.T) {
 	}
 	lost, appeared := l.verify(l.program.Load().base)
 	checkTables(t, dir)
+	checkRows(t, privateDSN(dir), "")
 	slices.Sort(recoveries)
 	t.Logf("%d kills, %d acknowledged, %d lost, %d in doubt (%d stored), %d refused; recovered in %v; answers: %s",
 		len(recoveries), l.count(stored), lost, l.count(doubtful), appeared, l.count(refused), recoveries, counts(l.statusCounts()))

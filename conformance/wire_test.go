@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -19,13 +20,14 @@ import (
 const (
 	whole   int32 = iota
 	mute          // nothing gets through until it is whole again
-	cutting       // the next answer is lost, and its connection breaks off
+	cutting       // an answer is lost, and its connection breaks off
 )
 
 // A wire is between a server and its database, and can fail.
 type wire struct {
 	dsn   string
 	state atomic.Int32
+	spare atomic.Int32 // how many answers still get through before one is lost
 }
 
 // cluster returns a migrated database of the test's own that can be stopped.
@@ -65,15 +67,39 @@ func newWire(t *testing.T, c *pgserver.Server) *wire {
 				from.Close()
 				continue
 			}
-			go w.carry(from, to, false)
-			go w.carry(to, from, true)
+			background := new(atomic.Bool)
+			go w.ask(from, to, background)
+			go w.answer(to, from, background)
 		}
 	}()
 	return w
 }
 
-// carry takes bytes in one direction until one end is closed.
-func (w *wire) carry(from, to net.Conn, answers bool) {
+// ask takes questions to the database until one end is closed, and notes whether
+// they are those of an indexer, which comes by at any time.
+func (w *wire) ask(from, to net.Conn, background *atomic.Bool) {
+	w.carry(from, to, func(b []byte) bool {
+		if bytes.Contains(b, []byte("SELECT FROM reindex_job")) {
+			background.Store(true)
+		}
+		return true
+	})
+}
+
+// answer takes answers back, but for one that is to be lost.
+func (w *wire) answer(from, to net.Conn, background *atomic.Bool) {
+	w.carry(from, to, func([]byte) bool {
+		if background.Load() || w.state.Load() != cutting || w.spare.Add(-1) >= 0 || !w.state.CompareAndSwap(cutting, whole) {
+			return true
+		}
+		w.spare.Store(0)
+		return false
+	})
+}
+
+// carry takes bytes in one direction, unless pass stops them, until one end is
+// closed.
+func (w *wire) carry(from, to net.Conn, pass func([]byte) bool) {
 	defer from.Close()
 	defer to.Close()
 	for buffer := make([]byte, 32<<10); ; {
@@ -84,7 +110,7 @@ func (w *wire) carry(from, to net.Conn, answers bool) {
 		for w.state.Load() == mute {
 			time.Sleep(time.Millisecond)
 		}
-		if answers && w.state.CompareAndSwap(cutting, whole) {
+		if !pass(buffer[:n]) {
 			return
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
