@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,11 +166,12 @@ func measureSearch(ctx context.Context, c config, t *httpTarget, s searching) (m
 	began := time.Now()
 	for i := range s.clients {
 		random := rand.New(rand.NewPCG(s.seed, uint64(i)+1))
+		read := countMatches(&rows[i])
 		group.Go(func() {
 			for ctx.Err() == nil && time.Since(began) < c.duration {
 				address := withCount(s.query.made(s.corpus, random))
 				sent := time.Now()
-				a, err := t.search(ctx, address, countMatches(&rows[i]))
+				a, err := t.search(ctx, address, read)
 				if err == nil && !a.ok() {
 					err = fmt.Errorf("%s: status %d: %s", address, a.status, excerpt(a.text))
 				}
@@ -201,11 +203,24 @@ func withCount(address string) string {
 	return address + "&_count=20"
 }
 
-// countMatches reads a Bundle and counts the entries that are matches, without taking it apart.
+// countMatches reads a Bundle and counts the entries that are matches, without keeping it or taking it apart.
 func countMatches(n *uint64) func(io.Reader) (int64, error) {
+	mark, buffer := []byte(`"mode":"match"`), make([]byte, 64<<10)
 	return func(body io.Reader) (int64, error) {
-		text, err := io.ReadAll(body)
-		*n += uint64(strings.Count(string(text), `"mode":"match"`))
-		return int64(len(text)), err
+		var size int64
+		for kept := 0; ; {
+			read, err := body.Read(buffer[kept:])
+			size += int64(read)
+			text := buffer[:kept+read]
+			*n += uint64(bytes.Count(text, mark))
+			if errors.Is(err, io.EOF) {
+				return size, nil
+			}
+			if err != nil {
+				return size, err
+			}
+			// A mark may lie across two reads, but never whole in what is kept.
+			kept = copy(buffer, text[max(0, len(text)-len(mark)+1):])
+		}
 	}
 }

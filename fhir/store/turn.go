@@ -11,7 +11,7 @@ import (
 )
 
 // Searches take turns, so that reads and writes by key, which take no time, never
-// wait for them: all searches together have half of the connections. Half of the
+// wait for them: all searches together have three of four connections. Half of the
 // cores is how many of them go on that turn out long, and how many look at bodies
 // at a time: a core that is busy takes nothing from the network.
 
@@ -27,7 +27,7 @@ type turns struct {
 func newTurns(conns int) turns {
 	cores := int64(max(1, runtime.GOMAXPROCS(0)/2))
 	return turns{
-		any:         semaphore.NewWeighted(int64(max(1, conns/2))),
+		any:         semaphore.NewWeighted(int64(max(1, conns*3/4))),
 		long:        semaphore.NewWeighted(cores),
 		decode:      semaphore.NewWeighted(cores),
 		halfOfCores: cores,

@@ -7,12 +7,12 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 )
 
-// TestTurns: all searches together leave half of the connections to reads, and a
+// TestTurns: all searches together leave a quarter of the connections to reads, and a
 // long one waits for another without one.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	db, _ := openInside(t)
-	db.turns = newTurns(4)
+	db.turns = newTurns(3)
 	db.turns.patience = 50 * time.Millisecond
 	if !db.turns.long.TryAcquire(db.turns.halfOfCores - 1) {
 		t.Fatal("the places of long searches are taken")
