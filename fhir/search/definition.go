@@ -40,16 +40,6 @@ func Definition(root fhir.Node) *spec.SearchParameter {
 }
 
 // CompileDefinition reports whether a custom search parameter can be used beside
-// those of R4: nil, or an Unprocessable [*fhir.Outcome] with all problems.
-func CompileDefinition(def *spec.SearchParameter) error {
-	r, err := NewRegistry(spec.R4(), "", 0, nil)
-	if err != nil {
-		return err
-	}
-	return r.CompileDefinition(def)
-}
-
-// CompileDefinition reports whether a custom search parameter can be used beside
 // those of r, or in the place of the one with the same URL: nil, or an
 // Unprocessable [*fhir.Outcome] with all problems. Of an expression that only
 // FHIRPath can evaluate it is not said whether its elements exist.

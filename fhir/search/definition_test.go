@@ -18,7 +18,7 @@ func TestDefinition(t *testing.T) {
 	if def.URL != "http://a/nick" || def.Code != "nick" || def.Type != "string" || !slices.Equal(def.Base, []string{"Patient", "Practitioner"}) || def.Expression == "" {
 		t.Errorf("got %+v", def)
 	}
-	if err := CompileDefinition(def); err != nil {
+	if err := testRegistry(t).CompileDefinition(def); err != nil {
 		t.Error(err)
 	}
 	def = Definition(decoded(t, `{"resourceType":"SearchParameter","url":"http://a/c","name":"c","status":"active","description":"d","code":"c","base":["Observation"],
@@ -27,7 +27,7 @@ func TestDefinition(t *testing.T) {
 	if len(def.Components) != 2 || def.Components[1].Expression != "value.as(Quantity)" || !slices.Equal(def.Targets, []string{"Patient"}) {
 		t.Errorf("got %+v", def)
 	}
-	if err := CompileDefinition(def); err != nil {
+	if err := testRegistry(t).CompileDefinition(def); err != nil {
 		t.Error(err)
 	}
 }
@@ -85,7 +85,7 @@ func TestCompileDefinition(t *testing.T) {
 	} {
 		def := Definition(decoded(t, goodDefinition).Root())
 		c.change(def)
-		err := CompileDefinition(def)
+		err := testRegistry(t).CompileDefinition(def)
 		o := fhir.AsOutcome(err)
 		if (err == nil) != (c.want == nil) || err != nil && (o == nil || o.Class != fhir.Unprocessable) {
 			t.Errorf("%s: got %v", name, err)
