@@ -55,7 +55,9 @@ func (db *DB) statistics(now time.Time) *statistics {
 			ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 			defer cancel()
 			// What is at hand goes on serving; the next search tries again.
-			_ = db.readStatistics(ctx)
+			if err := db.readStatistics(ctx); err != nil {
+				db.log.Warn("the statistics of the search rows cannot be read", "error", err)
+			}
 		}()
 	}
 	if s == nil {
