@@ -157,7 +157,7 @@ type searching struct {
 	clients int
 }
 
-// measureSearch repeats a search until the time is over.
+// measureSearch repeats a search until the time is over. Each client sends one at least.
 func measureSearch(ctx context.Context, c config, t *httpTarget, s searching) (measured, error) {
 	histograms, rows := make([]histogram, s.clients), make([]uint64, s.clients)
 	var group sync.WaitGroup
@@ -168,7 +168,7 @@ func measureSearch(ctx context.Context, c config, t *httpTarget, s searching) (m
 		random := rand.New(rand.NewPCG(s.seed, uint64(i)+1))
 		read := countMatches(&rows[i])
 		group.Go(func() {
-			for ctx.Err() == nil && time.Since(began) < c.duration {
+			for n := 0; ctx.Err() == nil && (n == 0 || time.Since(began) < c.duration); n++ {
 				address := withCount(s.query.made(s.corpus, random))
 				sent := time.Now()
 				a, err := t.search(ctx, address, read)
