@@ -9,6 +9,7 @@ import (
 // An Index is what a resource is found by.
 type Index struct {
 	Key     fhir.Key
+	Base    string    // of the Registry that made it: URLs below it are relative references; may be empty
 	Updated time.Time // meta.lastUpdated; zero while the resource is being written
 	Entries []Entry   // one for each value, those of a parameter together, in the order of the parameters
 	Members []Member

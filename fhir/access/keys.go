@@ -1,0 +1,193 @@
+package access
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/search"
+)
+
+// Keys returns the keys that the content of a resource gives it, sorted and none
+// twice; nil is none. Its index is ix, and root is the resource. Author keys are
+// not among them, since the content does not say them, nor what other resources
+// give it.
+func Keys(ix *search.Index, root fhir.Node) []Key {
+	keys := make([]Key, 0, 8)
+	for i := range ix.Entries {
+		code, named := reference(&ix.Entries[i])
+		if named.ID == "" {
+			continue
+		}
+		keys = appendNamed(keys, effectOf(ix.Key.Type, code), named)
+	}
+	keys = appendSpecial(keys, ix, root)
+	for n := range root.Child("meta").Each("security") {
+		if l := labelOf(n.Child("system").Text(), n.Child("code").Text()); l != "" {
+			keys = append(keys, Key{Label, l})
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.SortFunc(keys, compareKeys)
+	return slices.Compact(keys)
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Of, b.Of))
+}
+
+func compareNames(a, b fhir.Key) int {
+	return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.ID, b.ID))
+}
+
+// reference returns the code of a reference parameter of R4, and the resource
+// that its value names; zero for anything else. A custom parameter must not
+// decide who sees what.
+func reference(e *search.Entry) (code string, named fhir.Key) {
+	if e.Param.Custom || e.Param.Type != search.ReferenceType {
+		return "", fhir.Key{}
+	}
+	if ref, ok := e.Value.(search.Reference); ok {
+		return e.Param.Code, ref.Key
+	}
+	return "", fhir.Key{}
+}
+
+// named returns the resources that a reference parameter of R4 names.
+func named(ix *search.Index, code string) iter.Seq[fhir.Key] {
+	return func(yield func(fhir.Key) bool) {
+		for i := range ix.Entries {
+			c, k := reference(&ix.Entries[i])
+			if k.ID != "" && c == code && !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// appendNamed appends the keys of a resource that names k with an effect.
+func appendNamed(keys []Key, e effect, k fhir.Key) []Key {
+	switch {
+	case e == 0:
+		return keys
+	case k.Type != "Patient":
+		if e&takesPart != 0 && isParty(k.Type) {
+			keys = append(keys, Key{Party, k.String()})
+		}
+		return keys
+	}
+	of := k.String()
+	if e&patientSees != 0 {
+		keys = append(keys, Key{Patient, of})
+	}
+	if e&ofRecord != 0 {
+		keys = append(keys, Key{Record, of})
+	}
+	return keys
+}
+
+// appendSpecial appends, and for some types takes away, what no parameter says.
+func appendSpecial(keys []Key, ix *search.Index, root fhir.Node) []Key {
+	switch typ := ix.Key.Type; typ {
+	case "Patient":
+		return appendNamed(keys, patientSees|ofRecord, ix.Key)
+	case "RelatedPerson":
+		return append(keys, Key{Party, ix.Key.String()})
+	case "Communication", "CommunicationRequest":
+		if isInternal(ix) {
+			return slices.DeleteFunc(keys, func(k Key) bool { return k.Kind == Patient })
+		}
+	case "CareTeam":
+		for k := range careTeamOrganizations(ix, root) {
+			keys = appendNamed(keys, takesPart, k)
+		}
+	case "Device":
+		if root.Child("patient").IsZero() {
+			keys = append(keys, Key{Kind: Open})
+		}
+	case "Schedule":
+		if !ofPerson(root) {
+			keys = append(keys, Key{Kind: Open})
+		}
+	default:
+		if isOpen(typ) {
+			keys = append(keys, Key{Kind: Open})
+		}
+	}
+	return keys
+}
+
+// isInternal reports whether a message is a note that stays with those who treat
+// a patient. Of what system the code is does not matter: when in doubt, the
+// patient does not see it.
+func isInternal(ix *search.Index) bool {
+	return slices.ContainsFunc(ix.Entries, func(e search.Entry) bool {
+		if e.Param.Custom || e.Param.Code != "category" {
+			return false
+		}
+		t, ok := e.Value.(search.Token)
+		return ok && strings.EqualFold(t.Code, "internal-note")
+	})
+}
+
+// ofPerson reports whether a Schedule is that of something that is not in the
+// directory: a patient, a relative, or somebody who cannot be told.
+func ofPerson(root fhir.Node) bool {
+	for actor := range root.Each("actor") {
+		ref, _ := fhir.ParseReference(actor.Child("reference").Text())
+		switch cmp.Or(ref.Key.Type, actor.Child("type").Text()) {
+		case "Practitioner", "PractitionerRole", "Device", "HealthcareService", "Location":
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// careTeamOrganizations returns the organisations of a CareTeam for which R4 has
+// no parameter.
+func careTeamOrganizations(ix *search.Index, root fhir.Node) iter.Seq[fhir.Key] {
+	return func(yield func(fhir.Key) bool) {
+		for o := range root.Each("managingOrganization") {
+			if k := ours(ix, o); k.ID != "" && !yield(k) {
+				return
+			}
+		}
+		for p := range root.Each("participant") {
+			if k := ours(ix, p.Child("onBehalfOf")); k.ID != "" && !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// ours returns the resource of this server that the Reference n names; zero for
+// none.
+func ours(ix *search.Index, n fhir.Node) fhir.Key { return literal(ix, n.Child("reference").Text()) }
+
+// literal returns the resource of this server that a literal reference names, by
+// the rule that its index is made by; zero for none.
+func literal(ix *search.Index, text string) fhir.Key {
+	ref, ok := fhir.ParseReference(text)
+	if !ok || ref.Key.ID == "" || ref.Fragment != "" || ref.Query != "" || ref.Base != "" && ref.Base != ix.Base {
+		return fhir.Key{}
+	}
+	return ref.Key
+}
+
+// Subjects returns the patients of the Patient and Record keys among keys, which
+// are sorted or not, as "Patient/1", each once.
+func Subjects(keys []Key) []string {
+	var all []string
+	for _, k := range keys {
+		if k.Kind == Patient || k.Kind == Record {
+			all = append(all, k.Of)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
