@@ -29,7 +29,7 @@ func (s *Server) createIf(c *gin.Context, r *fhir.Resource) error {
 	}
 	versionHeaders(c, &done.Version)
 	s.location(c, &done.Version)
-	return s.answerWrite(c, http.StatusOK, &done.Version, "There already is a "+done.Key.Type+" that answers the criteria; nothing was created.")
+	return s.answerWrite(c, http.StatusOK, done, "There already is a "+done.Key.Type+" that answers the criteria; nothing was created.")
 }
 
 // updateIf serves PUT [base]/[type]?criteria.

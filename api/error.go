@@ -70,6 +70,9 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 	if strings.Contains(strings.ToLower(c.Request.URL.RawPath), "%2f") {
 		return nothingHere()
 	}
+	if err := refuseToken(c.Request.URL.RawQuery); err != nil {
+		return err
+	}
 	if r.rule == granted {
 		if err := s.identify(c, r); err != nil {
 			return err
@@ -99,18 +102,21 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 // logged under the id of the request, which the caller then gets in the text.
 func (s *Server) fail(c *gin.Context, err error) {
 	status, outcome := translate(err)
-	if status >= http.StatusInternalServerError && fhir.AsOutcome(err) == nil {
+	// An Outcome that stands alone says all there is; one within an error was
+	// caused by something.
+	if _, alone := err.(*fhir.Outcome); status >= http.StatusInternalServerError && !alone {
 		if c.Request.Context().Err() == context.Canceled {
 			c.Status(statusGone)
 			return
 		}
-		if s.logFault(c.Request, status, err) {
+		if s.logFault(c.Request, status, err) && fhir.AsOutcome(err) == nil {
 			outcome.Issues[0].Text += " The id of this request is " + requestID(c.Request) + "."
 		}
 	}
+	if says := challenge(c.Request, status, outcome); says != "" {
+		c.Header("WWW-Authenticate", says)
+	}
 	switch status {
-	case http.StatusUnauthorized:
-		c.Header("WWW-Authenticate", "Bearer")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInsufficientStorage:
 		c.Header("Retry-After", "2")
 	}

@@ -150,7 +150,7 @@ func writeOutcome(w http.ResponseWriter, status int, o *fhir.Outcome) {
 }
 
 // exposed are the headers that a script on another site may read.
-const exposed = "Content-Location, ETag, Last-Modified, Location, Retry-After, X-Request-Id"
+const exposed = "Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id"
 
 // crossOrigin lets scripts of any site call the API. They send no cookies, so
 // they can do nothing without a token of their own.

@@ -92,6 +92,9 @@ func (s *Server) form(c *gin.Context) ([]search.Parameter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseToken(string(body)); err != nil {
+		return nil, err
+	}
 	return parameters(string(body))
 }
 

@@ -56,7 +56,7 @@ func (s *Server) written(c *gin.Context, r interaction.Result) error {
 		status = http.StatusCreated
 		s.location(c, &r.Version)
 	}
-	return s.answerWrite(c, status, &r.Version, outcomeText(r))
+	return s.answerWrite(c, status, r, outcomeText(r))
 }
 
 // location says where the version is that a create led to.
@@ -64,17 +64,18 @@ func (s *Server) location(c *gin.Context, v *store.Version) {
 	c.Header("Location", fmt.Sprintf("%s/%s/_history/%d", s.baseURL(c.Request), v.Key, v.Number))
 }
 
-// answerWrite answers with v, with text, or with nothing, as Prefer asks.
-func (s *Server) answerWrite(c *gin.Context, status int, v *store.Version, text string) error {
-	switch parsePrefer(c.Request.Header.Values("Prefer")).Return {
-	case "minimal":
-		c.Status(status)
-		return nil
-	case "OperationOutcome":
+// answerWrite answers with what was written, with text, or with nothing, as Prefer
+// asks. Who may not read it gets nothing of it.
+func (s *Server) answerWrite(c *gin.Context, status int, r interaction.Result, text string) error {
+	switch preferred := parsePrefer(c.Request.Header.Values("Prefer")).Return; {
+	case preferred == "OperationOutcome":
 		s.render(c, status, success(text).JSON())
 		return nil
+	case preferred == "minimal", r.Hidden:
+		c.Status(status)
+		return nil
 	}
-	return s.resource(c, status, v)
+	return s.resource(c, status, &r.Version)
 }
 
 func outcomeText(r interaction.Result) string {
@@ -117,11 +118,15 @@ func (s *Server) render(c *gin.Context, status int, body []byte) {
 	}
 }
 
+// privately lets a client keep an answer for itself, if it asks before it shows it
+// again.
+const privately = "private, no-cache"
+
 // answerHeaders sets what is true of every answer: what it depends on, that it
 // is what it says it is, and that nobody keeps it for others or shows it again
 // without asking. R4 says nothing about caches; answers are about patients.
 func answerHeaders(h http.Header) {
-	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Cache-Control", privately)
 	h.Set("Vary", "Accept, Accept-Encoding, Authorization, Origin, Prefer")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

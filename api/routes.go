@@ -11,6 +11,7 @@ import (
 	"github.com/openconsult/openconsult/conformance"
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/spec"
 )
 
@@ -76,10 +77,24 @@ func (s *Server) routes() []route {
 		{"GET", "/$reindex", granted, access.Reindex, s.reindexing, nil, false, false},
 		{"POST", "/$reindex", granted, access.Reindex, s.reindex, nil, true, false},
 	}
+	routes = append(routes, s.operationRoutes()...)
 	if s.config.Purge {
 		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
 	}
 	return slices.Concat(routes, s.searchRoutes(), s.conditionalRoutes())
+}
+
+// operationRoutes are those of operations on one resource.
+func (s *Server) operationRoutes() []route {
+	routes := []route{
+		{"GET", "/:type/:id/$meta", granted, interaction.Meta, s.meta, nil, false, false},
+		{"POST", "/:type/:id/$meta-add", granted, interaction.MetaAdd, s.metaAdd, nil, true, false},
+		{"POST", "/:type/:id/$meta-delete", granted, interaction.MetaDelete, s.metaDelete, nil, true, false},
+	}
+	if s.config.GrantOf != nil {
+		routes = append(routes, route{"POST", "/:type/:id/$access-explain", granted, interaction.ExplainAccess, s.explainAccess, nil, false, false})
+	}
+	return routes
 }
 
 // searchRoutes are those whose query, or form, is a search.
@@ -113,7 +128,7 @@ func (s *Server) conditionalRoutes() []route {
 
 // served tells conformance what the routes serve.
 func (s *Server) served(routes []route) conformance.Served {
-	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Purge: s.config.Purge}
+	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Purge: s.config.Purge, Security: s.config.Security}
 	if s.config.Engine != nil {
 		served.Parameters = s.config.Engine.Registry
 	}
@@ -121,6 +136,11 @@ func (s *Server) served(routes []route) conformance.Served {
 		code := string(r.interaction)
 		switch r.interaction {
 		case "", access.Purge:
+		case interaction.MetaAdd, interaction.MetaDelete:
+		case interaction.Meta:
+			served.Meta = true
+		case interaction.ExplainAccess:
+			served.Explain = true
 		case access.Reindex:
 			served.Reindex = true
 		case access.HistorySystem, access.SearchSystem:
@@ -168,6 +188,9 @@ func reservedPaths() []reserved {
 		{"/$reindex", []string{http.MethodGet, http.MethodHead, http.MethodPost}},
 		{"/:type/_history", []string{http.MethodGet, http.MethodHead}},
 		{"/:type/_search", []string{http.MethodPost}},
+		{"/:type/:id/$meta", []string{http.MethodGet, http.MethodHead}},
+		{"/:type/:id/$meta-add", []string{http.MethodPost}},
+		{"/:type/:id/$meta-delete", []string{http.MethodPost}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,19 @@ type Config struct {
 	// anything that is not public.
 	Caller func(*http.Request) (access.Grant, error)
 
+	// Auth serves what belongs to signing in, outside of the API: everything under
+	// /auth/, /smart/, /.well-known/ and /fhir/.well-known/. It allows origins and
+	// sets cookies as it sees fit. Nil means that there is nothing there.
+	Auth http.Handler
+
+	// Security is what the CapabilityStatement says of signing in; nil is that there
+	// is no sign-in.
+	Security *conformance.Security
+
+	// GrantOf returns the Grant that $access-explain is asked about, or an Outcome.
+	// Nil means that it is asked about nobody, and not served.
+	GrantOf func(context.Context, Asked) (access.Grant, error)
+
 	// Writable returns an Outcome when nothing can be stored at the moment. Nil
 	// means that it always can.
 	Writable func() error
@@ -76,6 +90,7 @@ type Server struct {
 	router   *gin.Engine
 	memory   *semaphore.Weighted // for requests with large bodies
 	small    *semaphore.Weighted // for the others, a quarter beside it
+	signing  *semaphore.Weighted // for requests that belong to signing in, one each
 	metadata *conformance.Statements
 
 	awayLogged atomic.Int64 // the second in which it was last logged that the database is away
@@ -91,7 +106,7 @@ func New(c Config) (*Server, error) {
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
-	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4)}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning)}
 	routes := s.routes()
 	if err := checkRules(routes); err != nil {
 		return nil, err
@@ -150,5 +165,5 @@ func checkRules(routes []route) error {
 // Handler returns the server as an http.Handler, with everything around the
 // routes: request ids, logs, panics, CORS, compression and limits.
 func (s *Server) Handler() http.Handler {
-	return s.identified(s.recovered(s.crossOrigin(compressed(s.bounded(s.router)))))
+	return s.identified(s.recovered(s.besides(s.crossOrigin(compressed(s.bounded(s.router))))))
 }

@@ -25,6 +25,11 @@ type Served struct {
 	System  []string  // interactions on the whole system
 	Purge   bool      // the operation $purge
 	Reindex bool      // the operation $reindex
+	Meta    bool      // the operations $meta, $meta-add and $meta-delete
+	Explain bool      // the operation $access-explain
+
+	// Security says how clients sign in; nil is that they do not.
+	Security *Security
 
 	// Parameters returns the search parameters that there are now. It may be nil,
 	// and return nil, for none.
@@ -160,11 +165,6 @@ type rest struct {
 	Compartment   []string      `json:"compartment,omitempty"`
 }
 
-type security struct {
-	CORS        bool   `json:"cors"`
-	Description string `json:"description"`
-}
-
 type interaction struct {
 	Code string `json:"code"`
 }
@@ -218,7 +218,7 @@ func (s *Statements) capability(base string, registry *search.Registry, normativ
 	r := rest{
 		Mode:          "server",
 		Documentation: searching,
-		Security:      security{true, "There is no sign-in: the server listens on its own machine only and trusts who reaches it."},
+		Security:      s.served.Security.statement(),
 		Interaction:   codes(s.served.System),
 		SearchParam:   searchParams(registry, ""),
 		Compartment:   compartments(registry),
@@ -251,7 +251,7 @@ func (s *Statements) resource(typ string) resource {
 		Interaction:       codes(s.served.Type),
 		Versioning:        "versioned-update",
 		ReadHistory:       true,
-		UpdateCreate:      true,
+		UpdateCreate:      s.served.Security == nil,
 		ConditionalCreate: s.served.ConditionalCreate,
 		ConditionalRead:   "full-support",
 		ConditionalUpdate: s.served.ConditionalUpdate,
@@ -261,10 +261,26 @@ func (s *Statements) resource(typ string) resource {
 	if s.served.ConditionalDelete {
 		r.ConditionalDelete = "single"
 	}
-	if s.served.Purge {
-		r.Operation = []operation{{"purge", "https://fhir.openconsult.example/OperationDefinition/purge", "POST [type]/[id]/$purge removes all versions but the current one, for good."}}
-	}
+	r.Operation = s.operations()
 	return r
+}
+
+// operations returns the operations on one resource.
+func (s *Statements) operations() []operation {
+	var list []operation
+	if s.served.Meta {
+		list = append(list,
+			operation{"meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta", "GET [type]/[id]/$meta returns profiles, tags and labels."},
+			operation{"meta-add", "http://hl7.org/fhir/OperationDefinition/Resource-meta-add", "POST [type]/[id]/$meta-add adds profiles, tags and labels, in a further version."},
+			operation{"meta-delete", "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete", "POST [type]/[id]/$meta-delete takes profiles, tags and labels away, in a further version. A label that hides the resource goes in this way only, and for who may."})
+	}
+	if s.served.Explain {
+		list = append(list, operation{"access-explain", "https://fhir.openconsult.example/OperationDefinition/access-explain", "POST [type]/[id]/$access-explain tells whoever runs the server why somebody sees the resource, or does not."})
+	}
+	if s.served.Purge {
+		list = append(list, operation{"purge", "https://fhir.openconsult.example/OperationDefinition/purge", "POST [type]/[id]/$purge removes all versions but the current one, for good."})
+	}
+	return list
 }
 
 func codes(names []string) []interaction {

@@ -167,7 +167,10 @@ func (a *auditor) compare(ctx context.Context, k fhir.Key) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("index %s: %w", k, err)
 	}
-	want := textOf(a.secret.Row(ix, search.WordsOf(r.Root(), false)))
+	row := a.secret.Row(ix, search.WordsOf(r.Root(), false))
+	row.Keys = append(row.Keys, v.Keys...)
+	slices.Sort(row.Keys)
+	want := textOf(row)
 	got, err := a.row(ctx, a.secret.RID(k))
 	if err != nil {
 		return "", fmt.Errorf("read the row of %s: %w", k, err)
@@ -211,7 +214,7 @@ func momentText(micros float64) string {
 
 // row reads what the database has.
 func (a *auditor) row(ctx context.Context, rid int64) (text [len(rowParts)]string, err error) {
-	const query = `SELECT r.keys, r.refs,
+	const query = `SELECT ARRAY(SELECT k FROM unnest(r.keys) k ORDER BY k), r.refs,
 		ARRAY(SELECT coalesce(rtrim(rtrim(to_char(x AT TIME ZONE 'UTC', CASE WHEN x < '0001-01-01' THEN 'FMYYYY-MM-DD"T"HH24:MI:SS BC' ELSE 'FMYYYY-MM-DD"T"HH24:MI:SS.US' END), '0'), '.'), '')
 			FROM unnest(ARRAY[t1, t1h, t2, t2h, t3, t3h]) WITH ORDINALITY o (x, n) ORDER BY n),
 		coalesce(r.s1, ''), coalesce(r.strs, ''), coalesce(r.sorts, ''), v.words,

@@ -18,7 +18,7 @@ import (
 func TestReindex(t *testing.T) {
 	t.Parallel()
 	data := openStore(t, pgtest.New(t).DSN)
-	session := interaction.New(interaction.Config{Store: data}).For(access.Trusted("test"))
+	session := interaction.New(interaction.Config{Store: data}).For(access.Trusted("test"), interaction.Origin{})
 	for i := range 30 {
 		r, err := fhir.Decode("Patient", fmt.Appendf(nil, `{"resourceType":"Patient","name":[{"family":"Sample %d"}]}`, i))
 		if err != nil {

@@ -8,18 +8,26 @@ import (
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// History returns a page of the versions of a resource, a type or the system.
+// History returns a page of the versions of a resource, a type or the system, as
+// far as the caller sees them and the current versions too.
 // https://hl7.org/fhir/R4/http.html#history
 func (s *Session) History(ctx context.Context, h store.History) (store.Page, error) {
-	if err := s.grant.Allow(historyInteraction(h), h.Type); err != nil {
+	if err := s.Allow(historyInteraction(h), fhir.Key{Type: h.Type, ID: h.ID}); err != nil {
 		return store.Page{}, err
 	}
-	p, err := s.store.History(ctx, h)
+	p, err := s.history(ctx, h)
+	return s.browsed(ctx, h, p, err)
+}
+
+func (s *Session) history(ctx context.Context, h store.History) (store.Page, error) {
+	if s.keepsAudit(h.Type) {
+		return s.auditHistory(ctx, h)
+	}
+	p, err := s.store.History(ctx, s.grant, h)
 	if err != nil || h.ID == "" || len(p.Versions) > 0 {
 		return p, err
 	}
-	k := fhir.Key{Type: h.Type, ID: h.ID}
-	v, err := s.store.Read(ctx, k)
+	v, err := s.now(ctx, fhir.Key{Type: h.Type, ID: h.ID})
 	if err == nil && v == nil {
 		err = unknown(h.Type)
 	}

@@ -19,12 +19,17 @@ type Config struct {
 
 	NewID func() string // of a resource that is created; UUIDs that grow with time
 	Now   func() time.Time
+
+	HideStaff bool // patients are told which organisation has looked at their data, and not which person
 }
 
 // An Engine performs interactions. They are reached through a Session only.
 type Engine struct {
 	store *store.DB
 	newID func() string
+	clock func() time.Time
+
+	hideStaff bool // from patients, in the audit
 }
 
 // New returns an Engine.
@@ -35,7 +40,7 @@ func New(c Config) *Engine {
 	if c.NewID == nil {
 		c.NewID = func() string { return newID(c.Now()) }
 	}
-	return &Engine{store: c.Store, newID: c.NewID}
+	return &Engine{store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff}
 }
 
 // newID returns a UUID of version 7: milliseconds, then random bits.
@@ -53,20 +58,29 @@ func newID(now time.Time) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
+// An Origin says where a request came from. The zero Origin is the server
+// itself.
+type Origin struct {
+	Request string // the id of the request
+	Address string // of the network that it came from, without a port
+}
+
 // A Session performs interactions for one caller, so that none can be reached
 // without saying who asks.
 type Session struct {
 	*Engine
-	grant access.Grant
+	grant  access.Grant
+	origin Origin
 }
 
-// For returns the session of the caller who has g.
-func (e *Engine) For(g access.Grant) *Session { return &Session{e, g} }
+// For returns the session of the caller who has g, for one request.
+func (e *Engine) For(g access.Grant, from Origin) *Session { return &Session{e, g, from} }
 
 // A Result is what a write led to: the version that is current after it.
 type Result struct {
 	store.Version
 	Outcome store.Outcome
+	Hidden  bool // the caller may write it, but not read what it says
 }
 
 // settle turns what the store says about a write into a Result or an Outcome.
@@ -78,7 +92,7 @@ func settle(r store.Row, w store.Written) (Result, error) {
 		return Result{}, fhir.Errorf(fhir.Clash, fhir.Duplicate, r.Key.Type+".id", "This id cannot be used; choose another one.")
 	}
 	v := store.Version{Key: r.Key, Number: w.Version, Updated: w.Updated, Op: r.Op, Stored: r.Stored}
-	return Result{v, w.Outcome}, nil
+	return Result{Version: v, Outcome: w.Outcome}, nil
 }
 
 func stale(w store.Written) error {

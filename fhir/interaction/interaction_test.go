@@ -41,10 +41,10 @@ func TestNoGrantNoAccess(t *testing.T) {
 	t.Parallel()
 	e := engine(t)
 	r := decode(t, `{"resourceType":"Patient","id":"ada"}`)
-	if _, err := e.For(access.Trusted("test")).Update(t.Context(), "ada", r, store.Anything); err != nil {
+	if _, err := e.For(access.Trusted("test"), interaction.Origin{}).Update(t.Context(), "ada", r, store.Anything); err != nil {
 		t.Fatal(err)
 	}
-	s := e.For(access.Grant{})
+	s := e.For(access.Grant{}, interaction.Origin{})
 	for name, try := range map[string]func() error{
 		"read":    func() error { _, err := s.Read(t.Context(), ada); return err },
 		"read at": func() error { _, err := s.ReadAt(t.Context(), ada, time.Now()); return err },
@@ -74,7 +74,7 @@ func TestNoGrantNoAccess(t *testing.T) {
 // version: every patch that is answered with success is in the result.
 func TestPatchesAddUp(t *testing.T) {
 	t.Parallel()
-	s := engine(t).For(access.Trusted("test"))
+	s := engine(t).For(access.Trusted("test"), interaction.Origin{})
 	if _, err := s.Update(t.Context(), "ada", decode(t, `{"resourceType":"Patient","id":"ada","name":[{"text":"start"}]}`), store.Anything); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestPatchesAddUp(t *testing.T) {
 
 func TestPatchKeepsTheID(t *testing.T) {
 	t.Parallel()
-	s := engine(t).For(access.Trusted("test"))
+	s := engine(t).For(access.Trusted("test"), interaction.Origin{})
 	if _, err := s.Update(t.Context(), "ada", decode(t, `{"resourceType":"Patient","id":"ada"}`), store.Anything); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestPatchKeepsTheID(t *testing.T) {
 // end of indexes.
 func TestIDsGrow(t *testing.T) {
 	t.Parallel()
-	s := engine(t).For(access.Trusted("test"))
+	s := engine(t).For(access.Trusted("test"), interaction.Origin{})
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	last := ""
 	for range 3 {

@@ -30,7 +30,7 @@ type sealed struct {
 // SealPage returns p as an opaque word that only this installation can read and
 // make, and that is good for this caller only.
 func (s *Session) SealPage(p Page) (string, error) {
-	text := sealed{Caller: s.grant.Client(), Types: p.Types, Within: within(p.Within), After: p.After}
+	text := sealed{Caller: s.grant.ID(), Types: p.Types, Within: within(p.Within), After: p.After}
 	for _, parameter := range p.Params {
 		if strings.Contains(parameter.Value, string(search.Approximately)) {
 			text.Now = p.Now.UnixMilli()
@@ -60,7 +60,7 @@ func (s *Session) OpenPage(p Page, word string) (Page, error) {
 	if err := json.Unmarshal(plain, &text); err != nil || len(text.Params)%2 != 0 {
 		return Page{}, refused
 	}
-	if text.Caller != s.grant.Client() || text.Within != within(p.Within) || !slices.Equal(text.Types, p.Types) {
+	if text.Caller != s.grant.ID() || text.Within != within(p.Within) || !slices.Equal(text.Types, p.Types) {
 		return Page{}, refused
 	}
 	p.After, p.Params, p.Lenient = text.After, nil, false

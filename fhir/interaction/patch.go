@@ -9,10 +9,6 @@ import (
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// maxPatchRaces bounds how often a patch without a demanded version is applied
-// anew because another write came between.
-const maxPatchRaces = 10
-
 // A Change is what a patch asks for, in one of its forms.
 type Change struct {
 	JSON     []byte         // a JSON Patch, https://www.rfc-editor.org/rfc/rfc6902; only counts without FHIRPath
@@ -23,44 +19,13 @@ type Change struct {
 // are applied to whatever is current when it is stored.
 // https://hl7.org/fhir/R4/http.html#patch
 func (s *Session) Patch(ctx context.Context, k fhir.Key, ops Change, expect store.Expect) (Result, error) {
-	if err := s.grant.Allow(access.Patch, k.Type); err != nil {
+	if err := s.Allow(access.Patch, k); err != nil {
 		return Result{}, err
 	}
-	for range maxPatchRaces {
-		v, err := present(s.store.Read(ctx, k))(k.Type)
-		if err != nil {
-			return Result{Version: version(v)}, err
-		}
-		if expect > 0 && v.Number != int(expect) {
-			return Result{}, stale(store.Written{})
-		}
-		done, err := s.putPatched(ctx, v, ops)
-		if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Stale && expect == store.Anything {
-			continue
-		}
-		return done, err
-	}
-	return Result{}, fhir.Errorf(fhir.Clash, fhir.LockError, "", "Too many others are changing this resource; try again.")
-}
-
-// putPatched stores a patched v if nothing else was stored since.
-func (s *Session) putPatched(ctx context.Context, v *store.Version, ops Change) (Result, error) {
-	r, err := patched(v, ops)
-	if err != nil {
-		return Result{}, err
-	}
-	row, err := s.row(v.Key, store.Patch, r)
-	if err != nil {
-		return Result{}, err
-	}
-	return s.put(ctx, row, store.Expect(v.Number))
-}
-
-func version(v *store.Version) store.Version {
-	if v == nil {
-		return store.Version{}
-	}
-	return *v
+	return s.audited(ctx, access.Patch, k, func() (Result, error) {
+		return s.change(ctx, change{interaction: access.Patch, key: k, op: store.Patch, expect: expect,
+			next: func(old *store.Version) (*fhir.Resource, error) { return patched(old, ops) }})
+	})
 }
 
 // patched applies a patch to what a client would read, and checks the result as

@@ -3,6 +3,7 @@ package interaction
 import (
 	"context"
 
+	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/store"
 )
@@ -10,7 +11,7 @@ import (
 // StartReindex has what every resource is found by found anew, in the
 // background. Searches go on meanwhile.
 func (s *Session) StartReindex(ctx context.Context) error {
-	if err := s.grant.Allow(access.Reindex, ""); err != nil {
+	if err := s.Allow(access.Reindex, fhir.Key{}); err != nil {
 		return err
 	}
 	return s.store.StartReindex(ctx)
@@ -19,7 +20,7 @@ func (s *Session) StartReindex(ctx context.Context) error {
 // Reindexing returns how far the last reindexing has come, nil when there has
 // been none.
 func (s *Session) Reindexing(ctx context.Context) (*store.Reindexing, error) {
-	if err := s.grant.Allow(access.Reindex, ""); err != nil {
+	if err := s.Allow(access.Reindex, fhir.Key{}); err != nil {
 		return nil, err
 	}
 	return s.store.ReindexStatus(ctx)

@@ -18,7 +18,7 @@ import (
 // TestNoGrantNoSearch tries without a grant everything that finds something.
 func TestNoGrantNoSearch(t *testing.T) {
 	t.Parallel()
-	s := engine(t).For(access.Grant{})
+	s := engine(t).For(access.Grant{}, interaction.Origin{})
 	r := decode(t, `{"resourceType":"Patient","id":"ada"}`)
 	target := interaction.Target{Type: "Patient", Criteria: "active=true"}
 	for name, try := range map[string]func() error{
@@ -51,7 +51,7 @@ func TestNoGrantNoSearch(t *testing.T) {
 func TestPageLinks(t *testing.T) {
 	t.Parallel()
 	e := engine(t)
-	s := e.For(access.Trusted("one"))
+	s := e.For(access.Trusted("one"), interaction.Origin{})
 	now := time.UnixMilli(1_700_000_000_123)
 	page := interaction.Page{After: "there", Request: search.Request{
 		Types:  []string{"Task"},
@@ -80,7 +80,10 @@ func TestPageLinks(t *testing.T) {
 	without := at
 	without.Within = nil
 	for name, try := range map[string]func() error{
-		"another caller":      func() error { _, err := e.For(access.Trusted("two")).OpenPage(at, word); return err },
+		"another caller": func() error {
+			_, err := e.For(access.Trusted("two"), interaction.Origin{}).OpenPage(at, word)
+			return err
+		},
 		"another type":        func() error { _, err := s.OpenPage(other, word); return err },
 		"another compartment": func() error { _, err := s.OpenPage(without, word); return err },
 		"a changed word":      func() error { _, err := s.OpenPage(at, "A"+word[1:]+"A"); return err },
@@ -97,7 +100,7 @@ func TestPageLinks(t *testing.T) {
 // them by its id: every patch that is answered with success is in the result.
 func TestConditionalPatchesAddUp(t *testing.T) {
 	t.Parallel()
-	s := engine(t).For(access.Trusted("test"))
+	s := engine(t).For(access.Trusted("test"), interaction.Origin{})
 	r := decode(t, `{"resourceType":"Patient","id":"ada","active":true,"name":[{"text":"<0>"}]}`)
 	if _, err := s.Update(t.Context(), "ada", r, store.Anything); err != nil {
 		t.Fatal(err)

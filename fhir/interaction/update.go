@@ -2,17 +2,20 @@ package interaction
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// Update stores r as the next version of the resource with the given id, or as
-// its first one. The id in r must be the same. An update that changes nothing
-// makes no version. https://hl7.org/fhir/R4/http.html#update
+// Update stores r as the next version of the resource with the given id, or, for
+// who sees everything there is, as its first one. The id in r must be the same.
+// Labels that hide the resource stay when r leaves them out. An update that
+// changes nothing makes no version. https://hl7.org/fhir/R4/http.html#update
 func (s *Session) Update(ctx context.Context, id string, r *fhir.Resource, expect store.Expect) (Result, error) {
-	if err := s.grant.Allow(access.Update, r.Type()); err != nil {
+	k := fhir.Key{Type: r.Type(), ID: id}
+	if err := s.Allow(access.Update, k); err != nil {
 		return Result{}, err
 	}
 	switch r.ID() {
@@ -22,10 +25,103 @@ func (s *Session) Update(ctx context.Context, id string, r *fhir.Resource, expec
 	default:
 		return Result{}, fhir.Errorf(fhir.BadRequest, fhir.Invalid, r.Type()+".id", "The id of the resource is not the one that the address names; make them the same.")
 	}
-	k := fhir.Key{Type: r.Type(), ID: id}
-	row, err := s.row(k, store.Update, r)
+	return s.audited(ctx, access.Update, k, func() (Result, error) {
+		if !s.grant.IsTrusted() {
+			return s.change(ctx, change{interaction: access.Update, key: k, op: store.Update, expect: expect, creates: true,
+				next: func(*store.Version) (*fhir.Resource, error) { return r, nil }})
+		}
+		d, err := s.row(ctx, proposal{interaction: access.Update, key: k, op: store.Update, resource: r})
+		if err != nil {
+			return Result{}, err
+		}
+		return s.put(ctx, d, expect)
+	})
+}
+
+// A change is a further version of a resource, made from the one before.
+type change struct {
+	interaction access.Interaction
+	key         fhir.Key
+	op          store.Op
+	expect      store.Expect
+	creates     bool // a first version, too, for who sees everything
+	unlabels    bool // labels may go
+	next        func(old *store.Version) (*fhir.Resource, error)
+}
+
+// maxRaces bounds how often a change without a demanded version is made anew
+// because another write came between.
+const maxRaces = 10
+
+// change carries c out: it reads the current version and stores what follows it,
+// again and again if others come between and no version is demanded.
+func (s *Session) change(ctx context.Context, c change) (Result, error) {
+	for range maxRaces {
+		old, err := s.changeable(ctx, c)
+		if err != nil {
+			return Result{Version: version(old)}, err
+		}
+		done, err := s.changeTo(ctx, c, old)
+		if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Stale && c.expect == store.Anything {
+			continue
+		}
+		return done, err
+	}
+	return Result{}, tooManyRaces()
+}
+
+// changeable returns the current version of what c is about if the caller may
+// change it and it is as demanded. It is nil when c is to make the first one.
+func (s *Session) changeable(ctx context.Context, c change) (*store.Version, error) {
+	v, err := s.store.Read(ctx, c.key)
+	if err != nil {
+		return nil, err
+	}
+	if v, err = s.touched(access.MayUpdate, v); err != nil {
+		return nil, err
+	}
+	if (v == nil || v.Deleted()) && c.creates && c.expect <= 0 && s.grant.View(access.MayUpdate, c.key.Type).Unlimited() {
+		return nil, nil
+	}
+	if v, err = present(v, nil)(c.key.Type); err != nil {
+		return v, err
+	}
+	if c.expect == store.Absent || c.expect > 0 && v.Number != int(c.expect) {
+		return nil, stale(store.Written{})
+	}
+	return v, nil
+}
+
+// changeTo stores what follows v, if nothing else was stored since.
+func (s *Session) changeTo(ctx context.Context, c change, v *store.Version) (Result, error) {
+	r, err := c.next(v)
 	if err != nil {
 		return Result{}, err
 	}
-	return s.put(ctx, row, expect)
+	p, expect := proposal{interaction: c.interaction, key: c.key, op: c.op, resource: r}, store.Absent
+	if v != nil {
+		expect = store.Expect(v.Number)
+	}
+	if !s.grant.IsTrusted() {
+		if p.old, err = formerly(v); err != nil {
+			return Result{}, fmt.Errorf("decode version %d of a %s: %w", v.Number, c.key.Type, err)
+		}
+	}
+	if p.old != nil && !c.unlabels {
+		if p.resource, err = keepLabels(p.old, r); err != nil {
+			return Result{}, err
+		}
+	}
+	d, err := s.row(ctx, p)
+	if err != nil {
+		return Result{}, err
+	}
+	return s.put(ctx, d, expect)
+}
+
+func version(v *store.Version) store.Version {
+	if v == nil {
+		return store.Version{}
+	}
+	return *v
 }

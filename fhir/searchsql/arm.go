@@ -59,6 +59,11 @@ func (a *Arm) conditions(b *Builder, t *Tables) {
 		b.SQL(" AND false")
 		return
 	}
+	a.filters(b)
+}
+
+// filters writes what a Filter says but for the type.
+func (a *Arm) filters(b *Builder) {
 	for _, rids := range a.Filter.RIDs {
 		b.SQL(" AND ")
 		anyRID(rids).lead(b)
@@ -101,9 +106,12 @@ func (a *Arm) keyConditions(b *Builder) {
 	}
 	for i, list := range a.Filter.Any {
 		b.SQL(" AND ")
-		if !a.walks() && a.Scan.asks(a.Scan.Any, i, true) {
+		switch {
+		case !a.walks() && a.Scan.asks(a.Scan.Any, i, true):
 			anyKey(list).lead(b)
-		} else {
+		case i+1 == a.Filter.Ranks:
+			rankedKey(list).write(b)
+		default:
 			anyKey(list).write(b)
 		}
 	}

@@ -52,6 +52,28 @@ func (e anyKey) operator() string {
 	return "&&"
 }
 
+// rankedKey is an anyKey whose most common keys come first. Most rows have one of
+// those: they are looked for first, each in all that a row has, so that few are
+// held against the rest.
+type rankedKey []int64
+
+// firstRanks is how many keys of a long list are looked for before the rest.
+const firstRanks = 8
+
+func (e rankedKey) write(b *Builder) {
+	if len(e) <= manyKeys {
+		b.SQL("(")
+		b.Ints(e)
+		b.SQL(" && r.keys) IS TRUE")
+		return
+	}
+	b.SQL("(")
+	e[:firstRanks].write(b)
+	b.SQL(" OR ")
+	anyKey(e[firstRanks:]).write(b)
+	b.SQL(")")
+}
+
 func (e anyRID) write(b *Builder) {
 	b.SQL("(")
 	e.lead(b)

@@ -1,6 +1,8 @@
 package searchsql
 
 import (
+	"slices"
+
 	"github.com/openconsult/openconsult/fhir/search"
 )
 
@@ -12,6 +14,7 @@ type Filter struct {
 	Any   [][]int64          // keys that a row has, one of each list
 	RIDs  [][]int64          // its RID is in each list
 	Where []Predicate        // what else holds
+	Ranks int                // place in Any, from 1, of a list whose most common keys come first; 0 for none
 	Check search.Condition   // what [search.Match] must still decide; nil: the SQL is exact
 	Steps []search.Condition // *Chain, *Has and Listed that must hold too and were not resolved
 
@@ -44,6 +47,11 @@ type Predicate struct {
 	Slot   int          // 1 to 3: of a date slot; UpdatedSlot; 0: neither
 	Groups []int64      // of rng that it reads
 	Bounds search.Range // where the values begin that can satisfy it, if Slot or Groups is set
+	Keys   []int64      // every row that satisfies it has one of them; nil: that is not known
+
+	// Without, if it is not empty, says that it is satisfied by all rows but those
+	// that have one of these keys.
+	Without []int64
 
 	wide   bool    // values that begin before Bounds satisfy it when they end late
 	late   float64 // when they end
@@ -138,5 +146,9 @@ func (f *Filter) And(keys ...int64) { f.take(oneOf([]expr{anyKey(keys)})) }
 
 // Without adds the keys of which a row must have none to f.
 func (f *Filter) Without(keys ...int64) {
-	f.take(allOf([]expr{opposite(oneOf([]expr{anyKey(keys)}))}))
+	if len(keys) == 0 {
+		return
+	}
+	keys = distinct(slices.Clone(keys))
+	f.Where = append(f.Where, Predicate{Name: "without", Without: keys, filter: not{anyKey(keys)}.write, sure: true})
 }

@@ -87,8 +87,8 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestAccess adds keys to a filter that rows must have, or must not.
-func TestAccess(t *testing.T) {
+// TestAndWithout adds keys to a filter that rows must have, or must not.
+func TestAndWithout(t *testing.T) {
 	t.Parallel()
 	var f Filter
 	f.And(1)

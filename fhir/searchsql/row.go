@@ -10,7 +10,7 @@ import (
 // Layout is the version of what [Secret.Row] makes of an index. Whatever makes the
 // rows of before unfit for the statements of today makes it greater by one: the
 // store then builds all rows anew.
-const Layout = 1
+const Layout = 2
 
 // A Row is what the search columns of a resource hold.
 type Row struct {

@@ -7,6 +7,13 @@ type Tables struct {
 	Rest    string           // name of the partition of all other types
 }
 
+// Of returns the name of the table that has the rows of a type, and perhaps those
+// of others; the empty type stands for all.
+func (t *Tables) Of(typ string) string {
+	table, _ := t.from(typ)
+	return table
+}
+
 // from returns the table that has the rows of a type, and the number that tells
 // them apart in it, or 0 when nothing else is there. The empty type stands for
 // all.

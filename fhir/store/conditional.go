@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 )
 
@@ -17,6 +18,10 @@ type Criteria struct {
 	Where []search.Condition // all of them must hold
 
 	Generation int // of the [search.Registry] that Where was made by
+
+	// Grant is who asks: nothing is found that it does not show. The zero Grant
+	// finds nothing.
+	Grant access.Grant
 }
 
 // ErrParametersMoved means that criteria were made by other search parameters than
@@ -77,8 +82,8 @@ func (tx *Tx) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
 }
 
 // Delete does what [DB.Delete] does.
-func (tx *Tx) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string) (Written, error) {
-	return tx.db.deleteAny(ctx, tx.session, Row{Key: k, Op: Delete, Origin: origin}, expect)
+func (tx *Tx) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string, trail *Trail) (Written, error) {
+	return tx.db.deleteAny(ctx, tx.session, Row{Key: k, Op: Delete, Origin: origin, Trail: trail}, expect)
 }
 
 // Read does what [DB.Read] does.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/migrations/pgtest"
 )
@@ -18,7 +19,7 @@ func criteria(t testing.TB, db *DB, typ, query string) Criteria {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Criteria{typ, where, db.Registry().Generation}
+	return Criteria{typ, where, db.Registry().Generation, access.Trusted("test")}
 }
 
 // createIf creates a Patient with an identifier under id unless there is one.
@@ -120,7 +121,7 @@ func TestConditionalUpdates(t *testing.T) {
 		if len(tx.Found) != 1 || tx.Found[0].Number != clients*each {
 			t.Errorf("found %+v", tx.Found)
 		}
-		w, err := tx.Delete(ctx, tx.Found[0].Key, Expect(clients*each), "")
+		w, err := tx.Delete(ctx, tx.Found[0].Key, Expect(clients*each), "", nil)
 		if w.Outcome != Removed {
 			t.Errorf("delete: %+v", w)
 		}

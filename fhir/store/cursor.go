@@ -1,8 +1,6 @@
 package store
 
 import (
-	"crypto/hmac"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -20,37 +18,34 @@ type cursor struct {
 }
 
 // cursorVersion is the first field of every cursor, so that its format can grow.
-const cursorVersion = 1
+const cursorVersion = 2
 
-// seal writes c as an opaque word that is good for h only.
-func (s *secret) seal(c cursor, h History) string {
-	text := fmt.Sprintf("%d %s %d %d %d", cursorVersion, c.snapshot, c.safe.UnixMicro(), c.updated.UnixMicro(), c.seq)
-	return base64.RawURLEncoding.EncodeToString(append(s.sign([]byte(text+purpose(h))), text...))
+// seal writes c as an opaque word that is good for one purpose only. It is
+// encrypted: its numbers count what others write.
+func (s *secret) seal(c cursor, purpose string) string {
+	return s.encrypt(fmt.Appendf(nil, "%d %s %d %d %d %s", cursorVersion, c.snapshot, c.safe.UnixMicro(), c.updated.UnixMicro(), c.seq, purpose))
 }
 
 // open reads what seal wrote. A cursor that was changed, belongs to another
-// history, or is from before a restore is refused.
-func (s *secret) open(word string, h History) (cursor, error) {
-	refused := fhir.Errorf(fhir.BadRequest, fhir.Value, "", "This page link is not valid here any more; start again from the first page.")
-	b, err := base64.RawURLEncoding.DecodeString(word)
-	if err != nil || len(b) < 12 {
-		return cursor{}, refused
-	}
-	code, text := b[:12], b[12:]
-	if !hmac.Equal(code, s.sign([]byte(string(text)+purpose(h)))) {
-		return cursor{}, refused
+// history or to somebody else, or is from before a restore is refused.
+func (s *secret) open(word, purpose string) (cursor, error) {
+	text, err := s.decrypt(word)
+	if err != nil {
+		return cursor{}, err
 	}
 	var c cursor
 	var version int
 	var safe, updated int64
-	if _, err := fmt.Fscanf(strings.NewReader(string(text)), "%d %s %d %d %d", &version, &c.snapshot, &safe, &updated, &c.seq); err != nil || version != cursorVersion {
-		return cursor{}, refused
+	place, found := strings.CutSuffix(string(text), " "+purpose)
+	if _, err := fmt.Sscanf(place, "%d %s %d %d %d", &version, &c.snapshot, &safe, &updated, &c.seq); err != nil || !found || version != cursorVersion {
+		return cursor{}, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "This page link is not valid here any more; start again from the first page.")
 	}
 	c.safe, c.updated = time.UnixMicro(safe).UTC(), time.UnixMicro(updated).UTC()
 	return c, nil
 }
 
-// purpose is what a cursor is bound to: everything of h but the page.
-func purpose(h History) string {
-	return fmt.Sprintf(" %s/%s %d %d %d", h.Type, h.ID, h.Since.UnixMicro(), h.From.UnixMicro(), h.To.UnixMicro())
+// purpose is what a cursor is bound to: everything of h but the page, and whose it
+// is.
+func purpose(h History, holder string) string {
+	return fmt.Sprintf("%s/%s %d %d %d %q", h.Type, h.ID, h.Since.UnixMicro(), h.From.UnixMicro(), h.To.UnixMicro(), holder)
 }

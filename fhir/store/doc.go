@@ -19,6 +19,13 @@
 // nothing older will still appear. The time of a version is in milliseconds and
 // at least one more than that of the version before.
 //
+// What a caller sees is a condition on every row that a search, an include or a
+// history touches, beside what is asked of it and before anything is counted, put
+// in order or cut off. So an answer is the one that there would be if nothing else
+// were stored. What may differ is how long it takes, and with that whether it is
+// refused for taking too long: the way to the rows is chosen by what is known of
+// all of them.
+//
 // Faults of the database come back as [*Unavailable]. Everything else that is
 // not an [*fhir.Outcome] is a fault of ours.
 package store

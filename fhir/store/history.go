@@ -2,11 +2,9 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 )
 
 // History asks for versions, newest first. https://hl7.org/fhir/R4/http.html#history
@@ -23,7 +21,7 @@ type History struct {
 // Page is a part of a history.
 type Page struct {
 	Versions []Version
-	Total    int       // of one resource's history without limits; -1 when it was not counted
+	Total    int       // of one resource's history without limits; -1 when it was not counted, as when it takes the bodies
 	Safe     time.Time // no version older than this is still to appear; what to ask for as Since next time
 	Next     string    // the cursor of the next page; empty at the end
 }
@@ -48,105 +46,78 @@ func (db *DB) SafeTime(ctx context.Context) (time.Time, error) {
 	return t, nil
 }
 
-// History returns a page of versions. All pages that follow from one first page
-// show the same versions, whatever is written meanwhile. A cursor that is not
-// from this installation and this request is refused.
-func (db *DB) History(ctx context.Context, h History) (Page, error) {
+// History returns a page of versions that g shows: of those resources whose
+// current version is shown, the last one before a deletion, the versions that are
+// shown themselves. It takes the permission to read for one resource, to search
+// for others. The zero Grant shows none. All pages that follow from one first page
+// show the same versions, whatever is written meanwhile, unless the right to see
+// them is lost. A cursor that is not from this installation, this request and this
+// grant is refused.
+func (db *DB) History(ctx context.Context, g access.Grant, h History) (Page, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	c, err := db.firstCursor(ctx, h)
-	if err != nil {
-		return Page{}, err
-	}
-	q := historyQuery(h, c, db.types[h.Type], db.secret.RID(fhir.Key{Type: h.Type, ID: h.ID}))
-	rows, err := db.sql.QueryContext(ctx, q.sql.String(), q.args...)
-	if err != nil {
-		return Page{}, readFault("read history", err)
-	}
-	defer rows.Close()
-	p := Page{Safe: c.safe, Total: -1}
-	for rows.Next() {
-		var v Version
-		var op string
-		var typ, codec int16
-		body := unpacking{bodies: db.bodies, codec: &codec}
-		var seq int64
-		if err := rows.Scan(&c.snapshot, &p.Total, &seq, &typ, &v.Key.ID, &v.Number, &v.Updated, &op, &v.Fresh, &codec, &body); err != nil {
-			return Page{}, readFault("read history", err)
-		}
-		if len(p.Versions) == h.Count {
-			p.Next = db.secret.seal(c, h)
-			break
-		}
-		v.Key.Type = db.names[typ]
-		if err := v.fill(op, body.stored); err != nil {
+	p := db.past(g, h)
+	if !p.sight.Unlimited() {
+		// Who sees a row that is still to be built is not known.
+		if err := searchable(p.registry); err != nil {
 			return Page{}, err
 		}
-		c.updated, c.seq = v.Updated, seq
-		p.Versions = append(p.Versions, v)
 	}
-	if err := rows.Err(); err != nil {
-		return Page{}, readFault("read history", err)
+	if err := p.begin(ctx); err != nil {
+		return Page{}, err
 	}
-	return p, nil
+	return p.page(ctx)
 }
 
-func (db *DB) firstCursor(ctx context.Context, h History) (cursor, error) {
-	if h.After != "" {
-		return db.secret.open(h.After, h)
+// begin finds the place where the page begins.
+func (p *past) begin(ctx context.Context) (err error) {
+	if p.After != "" {
+		p.at, err = p.db.secret.open(p.After, p.purpose)
+		return err
 	}
-	safe, err := db.SafeTime(ctx)
-	return cursor{safe: safe}, err
+	p.at.safe, err = p.db.SafeTime(ctx)
+	return err
 }
 
-// A query is SQL text with its arguments. Values enter through arg only.
-type query struct {
-	sql  strings.Builder
-	args []any
+// page reads batches until it is known what comes after the page.
+func (p *past) page(ctx context.Context) (Page, error) {
+	page := Page{Safe: p.at.safe, Total: -1}
+	for len(p.sight) > 0 {
+		size := p.size()
+		batch, err := p.batch(ctx, size, &page.Total)
+		if err != nil {
+			return Page{}, err
+		}
+		for _, e := range batch {
+			seen, err := p.sees(ctx, e)
+			switch {
+			case err != nil:
+				return Page{}, err
+			case !seen:
+			case len(page.Versions) == p.Count:
+				page.Next = p.db.secret.seal(p.last, p.purpose)
+				return page, nil
+			default:
+				p.last = e.cursor
+				page.Versions = append(page.Versions, e.Version)
+			}
+		}
+		if len(batch) < size {
+			return page, nil
+		}
+	}
+	return page, nil
 }
 
-func (q *query) arg(v any) string {
-	q.args = append(q.args, v)
-	return fmt.Sprintf("$%d", len(q.args))
-}
+// leastBatch is how many versions are read at least that are held against more
+// than SQL can say.
+const leastBatch = 100
 
-// historyQuery relies on the primary key of ver for one resource, fenced so that
-// nothing else is walked in search of it, on
-// ver_type_updated for a type and on ver_updated for the system. It asks for one
-// row more than wanted, which proves a next page. What it asks of neighbouring
-// versions are scalar subqueries, which can only be look-ups by key.
-func historyQuery(h History, c cursor, typ int16, rid int64) *query {
-	q := &query{}
-	snapshot := "pg_current_snapshot()"
-	if c.snapshot != "" {
-		snapshot = q.arg(c.snapshot) + "::pg_snapshot"
+// size returns how many versions a batch has: one more than wanted, which proves a
+// next page.
+func (p *past) size() int {
+	if p.granular {
+		return max(p.Count+1, leastBatch)
 	}
-	total, from := "-1", "ver"
-	where := []string{}
-	switch {
-	case h.ID != "":
-		from = "(SELECT * FROM ver WHERE rid = " + q.arg(rid) + " OFFSET 0)"
-		total = fmt.Sprintf("(SELECT count(*) FROM ver n WHERE n.rid = v.rid AND pg_visible_in_snapshot(n.xid, %s))", snapshot)
-		where = append(where, "v.type = "+q.arg(typ), "v.id = "+q.arg(h.ID))
-	case h.Type != "":
-		where = append(where, "v.type = "+q.arg(typ))
-	}
-	if c.snapshot != "" {
-		where = append(where, fmt.Sprintf("pg_visible_in_snapshot(v.xid, %s)", snapshot),
-			fmt.Sprintf("(v.updated, v.seq) < (%s, %s)", q.arg(c.updated), q.arg(c.seq)))
-	}
-	if !h.Since.IsZero() {
-		where = append(where, "v.updated >= "+q.arg(h.Since), "v.updated <= "+q.arg(c.safe))
-	}
-	if !h.To.IsZero() {
-		where = append(where, "v.updated < "+q.arg(h.To),
-			"coalesce((SELECT n.updated FROM ver n WHERE n.rid = v.rid AND n.ver = v.ver + 1) > "+q.arg(h.From)+", true)")
-	}
-	if len(where) == 0 {
-		where = append(where, "true")
-	}
-	fmt.Fprintf(&q.sql, `SELECT %s::text, %s, v.seq, v.type, v.id, v.ver, v.updated, v.op,
-		v.ver = 1 OR coalesce((SELECT p.op = 'D' FROM ver p WHERE p.rid = v.rid AND p.ver = v.ver - 1), false), v.codec, v.body FROM %s v
-	WHERE %s ORDER BY v.updated DESC, v.seq DESC LIMIT %d`, snapshot, total, from, strings.Join(where, " AND "), h.Count+1)
-	return q
+	return p.Count + 1
 }

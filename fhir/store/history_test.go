@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/migrations/pgtest"
 )
@@ -24,7 +25,7 @@ func TestPagesAreStable(t *testing.T) {
 	for _, h := range []store.History{{Type: "Task", Count: 7}, {Count: 7}} {
 		seen := map[string]bool{}
 		for pages := 0; ; pages++ {
-			p, err := db.History(t.Context(), h)
+			p, err := db.History(t.Context(), access.Trusted("test"), h)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +81,7 @@ func TestHistoryTimes(t *testing.T) {
 		for _, scope := range []store.History{{Type: "Patient", ID: "alice"}, {Type: "Patient"}, {}} {
 			h := tt.h
 			h.Type, h.ID, h.Count = scope.Type, scope.ID, 10
-			p, err := db.History(t.Context(), h)
+			p, err := db.History(t.Context(), access.Trusted("test"), h)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,22 +111,22 @@ func TestCursorIsBound(t *testing.T) {
 	db := open(t)
 	put(t, db, alice, first, store.Anything)
 	put(t, db, alice, second, store.Anything)
-	p, err := db.History(t.Context(), store.History{Type: "Patient", Count: 1})
+	p, err := db.History(t.Context(), access.Trusted("test"), store.History{Type: "Patient", Count: 1})
 	if err != nil || p.Next == "" {
 		t.Fatalf("first page: next %q, %v", p.Next, err)
 	}
 	for name, h := range map[string]store.History{
 		"another type": {Type: "Task", Count: 1, After: p.Next},
 		"the system":   {Count: 1, After: p.Next},
-		"changed":      {Type: "Patient", Count: 1, After: p.Next[:len(p.Next)-1] + "A"},
+		"changed":      {Type: "Patient", Count: 1, After: p.Next[1:] + p.Next[:1]},
 		"nonsense":     {Type: "Patient", Count: 1, After: "!"},
 		"short":        {Type: "Patient", Count: 1, After: "AAAA"},
 	} {
-		if _, err := db.History(t.Context(), h); fhir.AsOutcome(err) == nil {
+		if _, err := db.History(t.Context(), access.Trusted("test"), h); fhir.AsOutcome(err) == nil {
 			t.Errorf("%s: error %v, want an outcome", name, err)
 		}
 	}
-	if _, err := db.History(t.Context(), store.History{Type: "Patient", Count: 5, After: p.Next}); err != nil {
+	if _, err := db.History(t.Context(), access.Trusted("test"), store.History{Type: "Patient", Count: 5, After: p.Next}); err != nil {
 		t.Errorf("with another count: %v", err)
 	}
 }
@@ -197,7 +198,7 @@ func TestSinceMissesNothing(t *testing.T) {
 func poll(t *testing.T, db *store.DB, since time.Time, seen map[string]bool) time.Time {
 	h := store.History{Since: since, Count: 1000}
 	for {
-		p, err := db.History(t.Context(), h)
+		p, err := db.History(t.Context(), access.Trusted("test"), h)
 		if err != nil {
 			t.Error(err)
 			return since

@@ -144,7 +144,7 @@ func (in *inclusion) named(rids []int64, types []string) []searchsql.Arm {
 	}
 	var arms []searchsql.Arm
 	for _, typ := range types {
-		arms = append(arms, searchsql.Arm{Filter: searchsql.Filter{Type: typ, RIDs: [][]int64{rids}}})
+		arms = in.arm(arms, searchsql.Filter{Type: typ, RIDs: [][]int64{rids}})
 	}
 	return arms
 }
@@ -157,17 +157,42 @@ func (in *inclusion) withURLs(urls []int64, types []string) []searchsql.Arm {
 	if len(types) == 0 || len(types) > fewTypes {
 		f := searchsql.Filter{}
 		f.And(saltedEach(in.urlSalts(types), urls)...)
-		return []searchsql.Arm{{Filter: f}}
+		return in.arm(nil, f)
 	}
 	var arms []searchsql.Arm
 	for _, typ := range types {
 		if salts := in.urlSalts([]string{typ}); len(salts) > 0 {
 			f := searchsql.Filter{Type: typ}
 			f.And(saltedEach(salts, urls)...)
-			arms = append(arms, searchsql.Arm{Filter: f})
+			arms = in.arm(arms, f)
 		}
 	}
 	return arms
+}
+
+// arm adds an arm for the rows of f that the caller sees. A rare key of the caller
+// may lead to them instead of what f asks.
+func (in *inclusion) arm(to []searchsql.Arm, f searchsql.Filter) []searchsql.Arm {
+	if in.sights.of(mayLead, f.Type).Unlimited() {
+		return append(to, searchsql.Arm{Filter: f})
+	}
+	keys, lists := len(f.All), len(f.Any)
+	if in.see(&f, mayLead); f.Never {
+		return to
+	}
+	a := searchsql.Arm{Filter: f}
+	if v := in.known.view(in.db.types[f.Type], f.Type == ""); v.rows >= 0 {
+		a.Scan = v.scan(&f).scan
+		return append(to, a)
+	}
+	a.Scan = searchsql.Scan{All: make([]bool, len(f.All)), Any: make([]bool, len(f.Any))}
+	for i := range keys {
+		a.Scan.All[i] = true
+	}
+	for i := range lists {
+		a.Scan.Any[i] = true
+	}
+	return append(to, a)
 }
 
 // read reads the rows of arms with their bodies, at most one more than there is

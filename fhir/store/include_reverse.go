@@ -57,7 +57,7 @@ func (in *inclusion) referring(rows []*found, by []reference, target string) []s
 	for typ, list := range keys {
 		f := searchsql.Filter{Type: typ}
 		f.And(list...)
-		arms = append(arms, searchsql.Arm{Filter: f})
+		arms = in.arm(arms, f)
 	}
 	return arms
 }
@@ -88,7 +88,7 @@ func (in *inclusion) referringByURL(ctx context.Context, rows []*found, by refer
 	salt := in.db.secret.Salt(by.param)
 	f := searchsql.Filter{Type: by.typ}
 	f.And(searchsql.Salted(salt, urls)...)
-	sources, err := in.read(ctx, []searchsql.Arm{{Filter: f}}, []int64{salt}, i.Name)
+	sources, err := in.read(ctx, in.arm(nil, f), []int64{salt}, i.Name)
 	// The key of a URL is that of all its versions.
 	good := set(urls)
 	return slices.DeleteFunc(sources, func(r *found) bool {

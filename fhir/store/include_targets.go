@@ -79,10 +79,12 @@ func (in *inclusion) pointed(ctx context.Context, rows []*found, by []reference)
 	for _, r := range rows {
 		rids = append(rids, r.rid)
 	}
-	q := searchsql.Pointing{
-		Arm:   searchsql.Arm{Filter: searchsql.Filter{Type: rows[0].Key.Type, RIDs: [][]int64{rids}}},
-		Salts: salts,
+	// Since they were read they may have got a version that is not to be seen.
+	arms := in.arm(nil, searchsql.Filter{Type: rows[0].Key.Type, RIDs: [][]int64{rids}})
+	if len(arms) == 0 {
+		return nil, nil
 	}
+	q := searchsql.Pointing{Arm: arms[0], Salts: salts}
 	return in.numbers(ctx, q.Statement(in.db.tables), &Step{What: "_include"})
 }
 

@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -31,15 +28,6 @@ func (db *DB) loadInstallation(ctx context.Context) error {
 		return fmt.Errorf("read installation: %w", err)
 	}
 	return nil
-}
-
-// sign returns a code over b and the feed generation that only this
-// installation can make.
-func (s *secret) sign(b []byte) []byte {
-	mac := hmac.New(sha256.New, s.cursor)
-	mac.Write(binary.AppendVarint(nil, s.generation))
-	mac.Write(b)
-	return mac.Sum(nil)[:12]
 }
 
 // BeginFeed starts a new generation of the feed, so that no cursor from before a

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/searchsql"
 	"github.com/openconsult/openconsult/migrations/pgtest"
@@ -27,7 +28,7 @@ func asked(t *testing.T, db *DB, typ string, params ...search.Parameter) *search
 // outcome otherwise.
 func searchOnce(t *testing.T, db *DB) (n int, refused *fhir.Outcome) {
 	t.Helper()
-	m, err := db.Search(t.Context(), asked(t, db, "Task", search.Parameter{Name: "status", Value: "draft"}), "")
+	m, err := db.Search(t.Context(), access.Trusted("test"), asked(t, db, "Task", search.Parameter{Name: "status", Value: "draft"}), "")
 	if refused = fhir.AsOutcome(err); refused != nil {
 		return 0, refused
 	}
@@ -85,7 +86,7 @@ func TestNewerLayout(t *testing.T) {
 	if _, err := database.Exec(`UPDATE search_generation SET layout = $1, gen = gen + 1`, searchsql.Layout+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Search(t.Context(), asked(t, db, "Task"), ""); !errors.Is(err, errNewerLayout) {
+	if _, err := db.Search(t.Context(), access.Trusted("test"), asked(t, db, "Task"), ""); !errors.Is(err, errNewerLayout) {
 		t.Errorf("search: %v", err)
 	}
 	r := decoded(t, taskOf("b", "text"))
@@ -128,7 +129,7 @@ func TestStaleCount(t *testing.T) {
 	db := redefined(t)
 	before := db.Registry().Generation
 	q := asked(t, db, "Task", search.Parameter{Name: "about", Value: "text"}, search.Parameter{Name: "_summary", Value: "count"})
-	if _, err := db.Search(t.Context(), q, ""); err != nil {
+	if _, err := db.Search(t.Context(), access.Trusted("test"), q, ""); err != nil {
 		t.Fatal(err)
 	}
 	if now := db.Registry().Generation; now == before {

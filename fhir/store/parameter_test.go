@@ -91,7 +91,7 @@ func TestParameters(t *testing.T) {
 		class := fhir.Class(none)
 		if strings.HasPrefix(step.body, "{") {
 			class = tryPut(t, db, step.body)
-		} else if _, err := db.Delete(t.Context(), fhir.Key{Type: "SearchParameter", ID: step.body}, Anything, ""); err != nil {
+		} else if _, err := db.Delete(t.Context(), fhir.Key{Type: "SearchParameter", ID: step.body}, Anything, "", nil); err != nil {
 			t.Fatal(err)
 		}
 		want := step.want

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/migrations/pgtest"
 )
 
@@ -31,12 +32,13 @@ func TestPlans(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	k := fhir.Key{Type: "Task", ID: "1"}
 	later := cursor{snapshot: "100:100:", safe: time.Now(), updated: time.Now(), seq: 9}
 	since := time.Now().Add(-time.Second)
 	history := func(h History, c cursor) (string, []any) {
 		h.Count = 50
-		q := historyQuery(h, c, db.types["Task"], db.secret.RID(k))
+		p := db.past(access.Trusted("test"), h)
+		p.at = c
+		q := p.query(p.size())
 		return q.sql.String(), q.args
 	}
 	for name, explain := range map[string]func() (string, []any){
@@ -75,9 +77,11 @@ func TestPlansOfEmptyTables(t *testing.T) {
 		"read":   {readQuery, `(1, 1, '1')`},
 		"vread":  {vreadQuery, `(1, 1, '1', 1)`},
 		"at":     {atQuery, `(1, 1, '1', now())`},
-		"put":    {putQuery, `(1, 1, '1', 1, 1, '{}', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '{}', '{}', '{}', 0, 'U', 0, '{}', '', '', NULL)`},
+		"put":    {putQuery, `(1, 1, '1', 1, 1, '{}', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '{}', '{}', '{}', 0, 'U', 0, '{}', '', '', NULL, '{}', '{}', '{}', '{}', '{}', NULL, '', 0, '', '', '', '', '', 0, '{}', '{}')`},
 		"build":  {buildQuery, `(1, 1, '1', 1, 1, '{}', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '{}', '{}', '{}')`},
-		"delete": {deleteQuery, `(1, 1, '1', 0, '')`},
+		"delete": {deleteQuery, `(1, 1, '1', 0, '', NULL, '', 0, '', '', '', '', '', 0, '{}', '{}')`},
+		"adopt":  {adoptQuery, `(1, 1, '1', 1, 1, '{}', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, '', '', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`},
+		"known":  {knownQuery, `('{}', '{}', '{}')`},
 	} {
 		for _, statement := range []string{"SET plan_cache_mode = force_generic_plan", "PREPARE s_" + name + " AS " + s[0]} {
 			if _, err := conn.ExecContext(t.Context(), statement); err != nil {
@@ -172,6 +176,37 @@ func BenchmarkPut(b *testing.B) {
 		if _, err := db.Put(b.Context(), row, Absent); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkPutKeys writes what others may give to, and what gives itself.
+func BenchmarkPutKeys(b *testing.B) {
+	db, err := Open(b.Context(), Config{DSN: pgtest.New(b).DSN, Unsafe: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	for _, text := range []string{
+		`{"resourceType":"Task","status":"draft","intent":"order"}`,
+		`{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"},"performer":[{"reference":"Organization/o"},{"reference":"PractitionerRole/r"}]}`,
+		`{"resourceType":"Patient","managingOrganization":{"reference":"Organization/o"}}`,
+	} {
+		body, err := fhir.Decode("", []byte(text))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(body.Type(), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				row, err := db.Row(fhir.Key{Type: body.Type(), ID: fmt.Sprint(b.N, "-", i)}, Create, body)
+				if err != nil {
+					b.Fatal(err)
+				}
+				row.Allowed = row.Gifts
+				if _, err := db.Put(b.Context(), row, Absent); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -169,7 +169,7 @@ func (s *searching) entries(ctx context.Context, step search.Condition) ([]int64
 	if item == nil {
 		return nil, fmt.Errorf("search: List has no parameter item")
 	}
-	list, err := s.wanted(ctx, "List", []search.Condition{search.IDs{listed.ID}}, 1)
+	list, err := s.wanted(ctx, mayLead, "List", []search.Condition{search.IDs{listed.ID}}, 1)
 	if err != nil {
 		return nil, err
 	}

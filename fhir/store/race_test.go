@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -51,7 +52,7 @@ func TestVersionsAreWhole(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	page, err := db.History(t.Context(), store.History{Type: "Patient", ID: "alice", Count: 1000})
+	page, err := db.History(t.Context(), access.Trusted("test"), store.History{Type: "Patient", ID: "alice", Count: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func TestCreateRace(t *testing.T) {
 			for j := range 30 {
 				k := fhir.Key{Type: "Patient", ID: fmt.Sprint("p", j%3)}
 				put(t, db, k, fmt.Sprintf(`{"resourceType":"Patient","id":"%s","multipleBirthInteger":%d}`, k.ID, i), store.Anything)
-				if _, err := db.Delete(t.Context(), k, store.Anything, ""); err != nil {
+				if _, err := db.Delete(t.Context(), k, store.Anything, "", nil); err != nil {
 					t.Error(err)
 				}
 			}

@@ -25,8 +25,8 @@ func (db *DB) RawRead(ctx context.Context, k fhir.Key) (int, error) {
 	var v Version
 	var op string
 	var codec int16
-	var body []byte
-	if err := db.prepared.read.QueryRowContext(ctx, rid, typ, k.ID).Scan(&v.Number, &v.Updated, &op, &codec, &body); err != nil {
+	var body, keys []byte
+	if err := db.prepared.read.QueryRowContext(ctx, rid, typ, k.ID).Scan(&v.Number, &v.Updated, &op, &codec, &body, &keys); err != nil {
 		return 0, readFault("read "+k.Type, err)
 	}
 	return len(body), nil

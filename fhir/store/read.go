@@ -16,8 +16,9 @@ type Version struct {
 	Number  int
 	Updated time.Time
 	Op      Op
-	Fresh   bool   // the first version, or one after a deletion; known in a history only
-	Stored  []byte // the stored form, which others read as well and nobody changes; nil for a deletion
+	Fresh   bool    // the first version, or one after a deletion; known in a history only
+	Stored  []byte  // the stored form, which others read as well and nobody changes; nil for a deletion
+	Keys    []int64 // effective access keys, hashed: who sees it; nil is not known
 }
 
 // Deleted reports whether v says that the resource is deleted.
@@ -34,9 +35,9 @@ func (v Version) Resource() []byte {
 // way of res, which is partitioned, a read costs twice as much: a prepared
 // statement locks every partition.
 const (
-	readQuery  = `SELECT ver, updated, op, codec, body FROM (SELECT * FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
-	vreadQuery = `SELECT ver, updated, op, codec, body FROM (SELECT * FROM ver WHERE rid = $1 AND ver = $4 OFFSET 0) v WHERE type = $2 AND id = $3`
-	atQuery    = `SELECT ver, updated, op, codec, body FROM (SELECT * FROM ver WHERE rid = $1 AND updated <= $4 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
+	readQuery  = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
+	vreadQuery = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 AND ver = $4 OFFSET 0) v WHERE type = $2 AND id = $3`
+	atQuery    = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 AND updated <= $4 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
 )
 
 // Read returns the current version of k, which may be a deletion. It is nil when
@@ -75,7 +76,7 @@ func (db *DB) held(ctx context.Context, s *sql.Stmt, k fhir.Key, more ...any) (*
 	var op string
 	var codec int16
 	body := unpacking{bodies: db.bodies, codec: &codec}
-	err = s.QueryRowContext(ctx, append([]any{rid, typ, k.ID}, more...)...).Scan(&v.Number, &v.Updated, &op, &codec, &body)
+	err = s.QueryRowContext(ctx, append([]any{rid, typ, k.ID}, more...)...).Scan(&v.Number, &v.Updated, &op, &codec, &body, (*keyList)(&v.Keys))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil

@@ -82,7 +82,7 @@ func TestReindexUnderWriters(t *testing.T) {
 		for i := range 60 {
 			id := fmt.Sprint((n*17 + i*5) % resources)
 			if i%9 == 0 {
-				if _, err := db.Delete(t.Context(), fhir.Key{Type: "Task", ID: id}, Anything, ""); err != nil {
+				if _, err := db.Delete(t.Context(), fhir.Key{Type: "Task", ID: id}, Anything, "", nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -179,7 +179,7 @@ func TestBuildYieldsToWriters(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(c.rows), err)
 	}
 	mustPut(t, db, strings.NewReplacer(`"id":"o"`, `"id":"written"`, "107", "108").Replace(observation))
-	if _, err := db.Delete(t.Context(), fhir.Key{Type: "Observation", ID: "deleted"}, Anything, ""); err != nil {
+	if _, err := db.Delete(t.Context(), fhir.Key{Type: "Observation", ID: "deleted"}, Anything, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := x.conn.BeginTx(t.Context(), nil)

@@ -167,11 +167,9 @@ type chunk struct {
 
 // A builtRow is what a version is found by.
 type builtRow struct {
-	rid     int64
-	typ     int16
-	id      string
+	Row
 	version int
-	columns columns
+	keyed   bool // it has access keys
 }
 
 // step builds the rows of one window.
@@ -182,6 +180,9 @@ func (x *indexer) step(ctx context.Context, j *job) error {
 		return err
 	}
 	took := time.Since(begun)
+	if err := x.adopt(ctx, c); err != nil {
+		return err
+	}
 	tx, err := x.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return readFault("begin a transaction", err)
@@ -213,17 +214,20 @@ func (x *indexer) build(ctx context.Context, j *job) (chunk, error) {
 	var last int64
 	for rows.Next() {
 		var r builtRow
-		var codec int16
+		var rid int64
+		var typ, codec int16
+		var k fhir.Key
 		body := unpacking{bodies: x.db.bodies, codec: &codec}
-		if err := rows.Scan(&of, &r.rid, &r.typ, &r.id, &r.version, &codec, &body); err != nil {
+		if err := rows.Scan(&of, &rid, &typ, &k.ID, &r.version, &r.keyed, &codec, &body); err != nil {
 			return c, readFault("read a chunk of resources", err)
 		}
-		read, last = read+1, r.rid
-		if r.columns, err = x.db.columnsOf(fhir.Key{Type: x.db.names[r.typ], ID: r.id}, body.stored); err != nil {
-			x.db.log.Error("a search row cannot be built", "rid", r.rid, "version", r.version, "error", err)
-			c.failed = append(c.failed, r.rid)
+		read, last, k.Type = read+1, rid, x.db.names[typ]
+		if r.Row, err = x.db.restore(k, body.stored, !r.keyed); err != nil {
+			x.db.log.Error("a search row cannot be built", "rid", rid, "version", r.version, "error", err)
+			c.failed = append(c.failed, rid)
 			continue
 		}
+		r.rid, r.typ = rid, typ
 		j.note(r.columns.failed)
 		c.rows = append(c.rows, r)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/searchsql"
 )
@@ -12,9 +13,18 @@ import (
 type Row struct {
 	Key    fhir.Key
 	Op     Op
-	ACL    []int64 // access keys
-	Origin string  // the client that writes it; empty for none
-	Stored []byte  // the stored form of the resource, which nobody changes
+	Origin string // the client that writes it; empty for none
+	Stored []byte // the stored form of the resource, which nobody changes
+
+	Index *search.Index // what the content is found by, nil in a deletion
+	Keys  []access.Key  // access keys that the content gives it
+	Gifts []access.Gift // that the content gives to others
+
+	Author  []access.Key  // keys of its writer's side, to be added to those that the version before has
+	Allowed []access.Gift // those of Gifts that may be given if they are new; a trusted writer's are all of them
+	Trail   *Trail        // line of audit to be written along with the version; nil for none
+
+	own, sources []int64 // hashes of Keys, and of those that others may give to
 
 	resource   *fhir.Resource
 	definition *definition // of a SearchParameter that is to be in force
@@ -43,7 +53,7 @@ type columns struct {
 type ranges struct{ groups, lows, highs []byte }
 
 // Row makes r ready to be stored under k: packs it, and finds out what it is to
-// be found by. A resource that cannot be indexed and a SearchParameter that is
+// be found by, who may see it and what it gives to others. A resource that cannot be indexed and a SearchParameter that is
 // active but cannot be used are an Unprocessable [*fhir.Outcome].
 func (db *DB) Row(k fhir.Key, op Op, r *fhir.Resource) (Row, error) {
 	typ, rid, err := db.number(k)
@@ -56,23 +66,32 @@ func (db *DB) Row(k fhir.Key, op Op, r *fhir.Resource) (Row, error) {
 			return Row{}, err
 		}
 	}
-	if row.columns, err = db.secret.columns(db.Registry(), r.Root(), k.ID); err != nil {
+	if row.columns, row.Index, err = db.secret.columns(db.Registry(), r.Root(), k.ID); err != nil {
 		return Row{}, err
 	}
+	db.authorize(&row, r.Root())
 	row.hash = db.secret.Body(row.Stored)
 	row.codec, row.body = db.bodies.pack(row.Stored)
 	return row, nil
 }
 
-// columns makes the search columns of the resource at root.
-func (s *secret) columns(registry *search.Registry, root fhir.Node, id string) (columns, error) {
+// authorize finds out who may see the resource at root, with the index of row, and
+// what it gives to others.
+func (db *DB) authorize(row *Row, root fhir.Node) {
+	row.Keys = access.Keys(row.Index, root)
+	row.Gifts = access.Gifts(row.Index, root, row.Keys)
+	row.own, row.sources = db.secret.Accesses(row.Keys), db.secret.targets(row.Keys)
+}
+
+// columns makes the search columns of the resource at root, and its index.
+func (s *secret) columns(registry *search.Registry, root fhir.Node, id string) (columns, *search.Index, error) {
 	ix, err := registry.Index(root, id)
 	if err != nil {
-		return columns{}, fmt.Errorf("index a %s: %w", root.Type().Name, err)
+		return columns{}, nil, fmt.Errorf("index a %s: %w", root.Type().Name, err)
 	}
 	c := sent(s.Row(ix, search.WordsOf(root, false)), registry.Generation)
 	c.failed = ix.Failed
-	return c, nil
+	return c, ix, nil
 }
 
 // sent returns the columns of r as Postgres gets them.
@@ -102,7 +121,7 @@ func sent(r searchsql.Row, generation int) columns {
 	return c
 }
 
-// args appends what putQuery and buildQuery have from $5 on.
+// args appends what the statements that write search rows have from $5 on.
 func (c *columns) args(args []any) []any {
 	return append(args, c.generation, c.keys, c.refs, c.times[0], c.times[1], c.times[2], c.times[3], c.times[4], c.times[5],
 		c.s1, c.strs, c.sorts, c.ranges.groups, c.ranges.lows, c.ranges.highs)

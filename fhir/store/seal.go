@@ -36,7 +36,7 @@ func (s *secret) encrypt(plain []byte) string {
 
 func (s *secret) decrypt(word string) ([]byte, error) {
 	refused := fhir.Errorf(fhir.BadRequest, fhir.Value, "", "This page link is not valid here any more; start again from the first page.")
-	b, err := base64.RawURLEncoding.DecodeString(word)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(word)
 	if err != nil || len(b) < 12 {
 		return nil, refused
 	}

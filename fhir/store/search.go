@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/searchsql"
 )
@@ -32,14 +33,16 @@ type Matches struct {
 const searchTime = 8 * time.Second
 
 // Search returns the page of q that begins at the position after; the empty one
-// is the beginning. If the search parameters turn out to have changed,
+// is the beginning. It is as if there were nothing but what g shows: a match, what
+// a chain or a _has leads over, and what is included. The zero Grant finds
+// nothing. The position is that of any grant. If the search parameters turn out to have changed,
 // [DB.Registry] has the new ones when it returns, and what it returns may lack
 // some matches: search again. Pages are stable: a resource that matches all the while and
 // keeps its place in the order is on exactly one of them, whatever is written
 // meanwhile. A search that would take too long is an [*fhir.Outcome] with the
 // code too-costly that names what makes it slow.
 // https://hl7.org/fhir/R4/http.html#search
-func (db *DB) Search(ctx context.Context, q *search.Query, after string) (*Matches, error) {
+func (db *DB) Search(ctx context.Context, g access.Grant, q *search.Query, after string) (*Matches, error) {
 	turn, err := db.turn(ctx)
 	if err != nil {
 		return nil, err
@@ -47,12 +50,13 @@ func (db *DB) Search(ctx context.Context, q *search.Query, after string) (*Match
 	defer turn.end()
 	ctx, cancel := context.WithTimeoutCause(ctx, searchTime, errTooSlow)
 	defer cancel()
-	s := db.searching(db.sql, db.Registry())
+	s := db.searching(db.sql, db.Registry(), g)
 	s.turn = turn
 	if err := searchable(s.registry); err != nil {
 		return nil, err
 	}
-	if q.Explain {
+	// How a search is carried out depends on rows that the caller may not see.
+	if q.Explain && g.Has(access.Operate) {
 		s.explanation = &Explanation{}
 	}
 	m, err := s.search(ctx, q, after)
@@ -69,7 +73,7 @@ func (db *DB) Search(ctx context.Context, q *search.Query, after string) (*Match
 func (db *DB) find(ctx context.Context, q querier, c Criteria) ([]Version, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, searchTime, errTooSlow)
 	defer cancel()
-	s := db.searching(q, db.Registry())
+	s := db.searching(q, db.Registry(), c.Grant)
 	defer s.turn.end()
 	if err := searchable(s.registry); err != nil {
 		return nil, err
@@ -92,6 +96,7 @@ type searching struct {
 	querier     querier
 	turn        *turn
 	registry    *search.Registry
+	sights      *sights
 	known       *statistics
 	examined    int    // rows that were looked at one by one
 	costly      string // what is being done that may take long, as the client wrote it
@@ -99,8 +104,8 @@ type searching struct {
 	explanation *Explanation
 }
 
-func (db *DB) searching(q querier, r *search.Registry) *searching {
-	return &searching{db: db, querier: q, turn: &turn{db: db}, registry: r, generation: r.Generation, known: db.statistics(time.Now())}
+func (db *DB) searching(q querier, r *search.Registry, g access.Grant) *searching {
+	return &searching{db: db, querier: q, turn: &turn{db: db}, registry: r, sights: db.sights(r, g), generation: r.Generation, known: db.statistics(time.Now())}
 }
 
 // search finds one page, and what belongs to it.
@@ -141,7 +146,7 @@ func (s *searching) parts(ctx context.Context, q *search.Query) ([]*wanted, erro
 	}
 	var of []*wanted
 	for _, typ := range types {
-		w, err := s.wanted(ctx, typ, q.Where, q.Count+1)
+		w, err := s.wanted(ctx, mayFind, typ, q.Where, q.Count+1)
 		if err != nil {
 			return nil, err
 		}

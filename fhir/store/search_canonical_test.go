@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 )
 
@@ -29,7 +30,7 @@ func TestCanonicalsOfAnyType(t *testing.T) {
 		"Library?_id=li2&_revinclude:iterate=Measure:depends-on": 3,
 	} {
 		q := w.ask(t, text)
-		m, err := db.Search(t.Context(), q, "")
+		m, err := db.Search(t.Context(), access.Trusted("test"), q, "")
 		if err != nil {
 			t.Fatal(text, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 )
 
@@ -78,7 +79,7 @@ func TestIncludes(t *testing.T) {
 			text = append(text, w.includeOf(typ))
 		}
 		q := w.ask(t, strings.Join(text, "&"))
-		m, err := db.Search(t.Context(), q, "")
+		m, err := db.Search(t.Context(), access.Trusted("test"), q, "")
 		if err != nil {
 			t.Fatal(text, err)
 		}
@@ -128,7 +129,7 @@ func TestIncludesAreBounded(t *testing.T) {
 		w.put(t, fmt.Sprintf(`{"resourceType":"Task","id":"ta%d","status":"requested","intent":"order","for":{"reference":"Patient/pa0"}}`, n))
 	}
 	for text, want := range map[string]int{"Patient?_revinclude=Task:patient": 5, "Patient?_revinclude=Task:patient&_include=Patient:link": 5, "Task?_count=3&_include=Task:patient": 1} {
-		m, err := db.Search(t.Context(), w.ask(t, text), "")
+		m, err := db.Search(t.Context(), access.Trusted("test"), w.ask(t, text), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func TestIterateEnds(t *testing.T) {
 	for n := range 9 {
 		w.put(t, fmt.Sprintf(`{"resourceType":"Patient","id":"pa%d","link":[{"other":{"reference":"Patient/pa%d"},"type":"seealso"}]}`, n, n+1))
 	}
-	m, err := db.Search(t.Context(), w.ask(t, "Patient?_id=pa0&_include:iterate=Patient:link"), "")
+	m, err := db.Search(t.Context(), access.Trusted("test"), w.ask(t, "Patient?_id=pa0&_include:iterate=Patient:link"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,14 +182,14 @@ func (w *world) parameter(typ string) search.Parameter {
 func (w *world) totals(t testing.TB, q *search.Query, n int) string {
 	counted, estimated := *q, *q
 	counted.Count, estimated.Total = 0, search.TotalEstimate
-	m, err := w.db.Search(t.Context(), &counted, "")
+	m, err := w.db.Search(t.Context(), w.grant, &counted, "")
 	if err != nil {
 		return err.Error()
 	}
 	if m.Total != n || m.Estimated || len(m.Versions) > 0 {
 		return fmt.Sprintf("the total is %d, want %d", m.Total, n)
 	}
-	if m, err = w.db.Search(t.Context(), &estimated, ""); err != nil {
+	if m, err = w.db.Search(t.Context(), w.grant, &estimated, ""); err != nil {
 		return err.Error()
 	}
 	if m.Total < 0 || !m.Estimated && m.Total != n {
@@ -203,7 +203,7 @@ func (w *world) totals(t testing.TB, q *search.Query, n int) string {
 func (w *world) pages(t testing.TB, q *search.Query) ([]string, error) {
 	var all []string
 	for after := ""; ; {
-		m, err := w.db.Search(t.Context(), q, after)
+		m, err := w.db.Search(t.Context(), w.grant, q, after)
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +212,7 @@ func (w *world) pages(t testing.TB, q *search.Query) ([]string, error) {
 			return nil, fmt.Errorf("a page of %d", len(page))
 		}
 		if m.Prev != "" {
-			before, err := w.db.Search(t.Context(), q, m.Prev)
+			before, err := w.db.Search(t.Context(), w.grant, q, m.Prev)
 			if err != nil {
 				return nil, err
 			}

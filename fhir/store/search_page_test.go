@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/searchsql"
 )
@@ -33,7 +34,7 @@ func TestPagesUnderWrites(t *testing.T) {
 			for range 5 {
 				seen := map[string]int{}
 				for after := ""; ; {
-					m, err := db.Search(t.Context(), q, after)
+					m, err := db.Search(t.Context(), access.Trusted("test"), q, after)
 					if err != nil {
 						t.Error(err)
 						break
@@ -95,7 +96,7 @@ func churn(t *testing.T, db *DB, stop chan struct{}) {
 			return
 		}
 		if n%5 == 0 {
-			if _, err := db.Delete(t.Context(), k, Anything, ""); err != nil {
+			if _, err := db.Delete(t.Context(), k, Anything, "", nil); err != nil {
 				t.Error(err)
 				return
 			}
@@ -182,7 +183,7 @@ func TestForeignPosition(t *testing.T) {
 	w := newWorld(db, 1)
 	w.fill(t)
 	for _, after := range []string{"nonsense", `{"f":1,"k":[{"t":"x"},{"t":"5"}]}`, `{"f":1,"k":[{"t":"5"}]}`, `{"f":1,"k":[{"m":true},{"t":"5"}]}`, `{"f":1,"k":[{"t":"ffffffffffffffffff"},{"t":"5;"}]}`} {
-		if _, err := db.Search(t.Context(), w.ask(t, "Task?_sort=-_lastUpdated"), after); fhir.AsOutcome(err) == nil {
+		if _, err := db.Search(t.Context(), access.Trusted("test"), w.ask(t, "Task?_sort=-_lastUpdated"), after); fhir.AsOutcome(err) == nil {
 			t.Errorf("%s was taken, or failed with %v", after, err)
 		}
 	}

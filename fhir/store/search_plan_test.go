@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/searchsql"
 )
 
@@ -39,7 +40,7 @@ func TestSearchPlans(t *testing.T) {
 	} {
 		q := ask(text)
 		q.Explain = true
-		m, err := db.Search(t.Context(), q, "")
+		m, err := db.Search(t.Context(), access.Trusted("test"), q, "")
 		if err != nil {
 			t.Fatal(text, err)
 		}
@@ -70,7 +71,7 @@ func TestDeepPages(t *testing.T) {
 		q := ask(text + "&_count=50")
 		first, after := buffers(t, db, text, ""), ""
 		for range 60 {
-			m, err := db.Search(t.Context(), q, after)
+			m, err := db.Search(t.Context(), access.Trusted("test"), q, after)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +88,7 @@ func buffers(t *testing.T, db *DB, text, after string) int {
 	t.Helper()
 	w := newWorld(db, 1)
 	q := w.ask(t, text+"&_count=50")
-	s := db.searching(db.sql, db.Registry())
+	s := db.searching(db.sql, db.Registry(), access.Trusted("test"))
 	of, err := s.parts(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)

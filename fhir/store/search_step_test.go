@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 )
 
@@ -23,7 +24,7 @@ func many(t testing.TB, patients int) (*DB, func(text string) *search.Query) {
 		bodies = append(bodies, fmt.Sprintf(`{"resourceType":"Patient","id":"pa%d","name":[{"family":"%s"}],"gender":"%s"}`, n, name, []string{"male", "female"}[n/2%2]),
 			fmt.Sprintf(`{"resourceType":"Task","id":"ta%d","status":"%s","intent":"order","for":{"reference":"Patient/pa%d"},"authoredOn":"2024-01-%02d"}`, n, []string{"requested", "failed"}[n/4%2], n, 1+n%28))
 	}
-	copyIn(t, db, bodies)
+	copyIn(t, db, bodies, keysOfMany)
 	if _, err := database.Exec("ANALYZE"); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func all(t testing.TB, db *DB, q *search.Query) []string {
 	t.Helper()
 	var keys []string
 	for after := ""; ; {
-		m, err := db.Search(t.Context(), q, after)
+		m, err := db.Search(t.Context(), access.Trusted("test"), q, after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func TestManyTargets(t *testing.T) {
 				t.Errorf("%s, known %t: %d found, %d different; want %d", text, known, len(keys), n, want)
 			}
 			q.Count = 0
-			if m, err := db.Search(t.Context(), q, ""); err != nil || m.Total != want {
+			if m, err := db.Search(t.Context(), access.Trusted("test"), q, ""); err != nil || m.Total != want {
 				t.Errorf("%s: total %v, %v; want %d", text, m, err, want)
 			}
 		}
@@ -103,7 +104,7 @@ func TestTooCostly(t *testing.T) {
 		{ask("Task?patient.family=smith&patient.gender=unknown&_count=200"), ""},
 		{ask("Patient?_has:Task:patient:status=requested&_summary=count"), "_has:Task:patient:status"},
 	} {
-		_, err := db.Search(t.Context(), try.q, "")
+		_, err := db.Search(t.Context(), access.Trusted("test"), try.q, "")
 		o := fhir.AsOutcome(err)
 		if try.name == "" {
 			if err != nil {
@@ -136,12 +137,12 @@ func TestSlowSearch(t *testing.T) {
 	if _, err := tx.Exec("LOCK TABLE res"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = impatient.Search(t.Context(), w.ask(t, "Patient?name=smith"), "")
+	_, err = impatient.Search(t.Context(), access.Trusted("test"), w.ask(t, "Patient?name=smith"), "")
 	o := fhir.AsOutcome(err)
 	if o == nil || o.Class != fhir.Unavailable || o.Issues[0].Code != fhir.TooCostly || !strings.Contains(o.Issues[0].Text, "name") {
 		t.Errorf("the search failed with %v", err)
 	}
-	_, err = impatient.Search(t.Context(), w.ask(t, "Patient?name=smith"), "x")
+	_, err = impatient.Search(t.Context(), access.Trusted("test"), w.ask(t, "Patient?name=smith"), "x")
 	if _, away := errors.AsType[*Unavailable](err); away {
 		t.Errorf("a wrong position was answered with %v", err)
 	}
@@ -155,7 +156,7 @@ func TestExplain(t *testing.T) {
 	}
 	q := ask("Task?patient.family=smith&status=failed&_count=5&_include=Task:patient&_total=accurate")
 	q.Explain = true
-	m, err := db.Search(t.Context(), q, "")
+	m, err := db.Search(t.Context(), access.Trusted("test"), q, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("the page is explained as %+v", page)
 	}
 	q.Explain = false
-	if m, err := db.Search(t.Context(), q, ""); err != nil || m.Explanation != nil {
+	if m, err := db.Search(t.Context(), access.Trusted("test"), q, ""); err != nil || m.Explanation != nil {
 		t.Errorf("explained without being asked: %v", err)
 	}
 }
@@ -184,7 +185,7 @@ func TestFind(t *testing.T) {
 	t.Parallel()
 	db, ask := many(t, 20)
 	for text, want := range map[string]int{"Patient?family=smith": 2, "Patient?_id=pa3": 1, "Patient?family=nobody": 0} {
-		found, err := db.find(t.Context(), db.sql, Criteria{"Patient", ask(text).Where, db.Registry().Generation})
+		found, err := db.find(t.Context(), db.sql, Criteria{"Patient", ask(text).Where, db.Registry().Generation, access.Trusted("test")})
 		if err != nil || len(found) != want {
 			t.Errorf("%s: %v, %v; want %d", text, versionKeys(found), err, want)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 )
 
@@ -16,8 +17,12 @@ import (
 // there, in a database and in memory.
 type world struct {
 	*rand.Rand
-	db   *DB
-	docs map[fhir.Key]*doc
+	db    *DB
+	docs  map[fhir.Key]*doc
+	grant access.Grant // who searches
+	gifts []access.Gift
+
+	unsearched map[fhir.Key]bool // what is no match
 
 	// plant changes what a resource is indexed by before it is written; nil does
 	// not.
@@ -29,10 +34,11 @@ type doc struct {
 	world *world
 	index *search.Index
 	root  fhir.Node
+	keys  []access.Key // effective
 }
 
 func newWorld(db *DB, seed uint64) *world {
-	return &world{Rand: rand.New(rand.NewPCG(seed, 11)), db: db, docs: map[fhir.Key]*doc{}}
+	return &world{Rand: rand.New(rand.NewPCG(seed, 11)), db: db, docs: map[fhir.Key]*doc{}, grant: access.Trusted("test")}
 }
 
 func (w *world) pick(from ...string) string { return from[w.IntN(len(from))] }
@@ -45,16 +51,23 @@ func (w *world) maybe(format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
+// cleaned removes the commas behind which nothing came.
+func cleaned(body string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(body, ",}", "}"), ",]", "]")
+}
+
 // put writes a resource to the database and to memory.
 func (w *world) put(t testing.TB, body string) {
 	t.Helper()
-	body = strings.Replace(strings.ReplaceAll(body, ",}", "}"), ",]", "]", -1)
+	body = cleaned(body)
 	r := decoded(t, body)
 	k := fhir.Key{Type: r.Type(), ID: r.ID()}
 	row, err := w.db.Row(k, Update, r)
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
+	// Who sees it is not a matter of what it says here.
+	row.Keys, row.Gifts, row.Allowed, row.own, row.sources = nil, nil, nil, nil, nil
 	ix, err := w.db.Registry().Index(r.Root(), k.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -70,12 +83,12 @@ func (w *world) put(t testing.TB, body string) {
 		t.Fatal(err)
 	}
 	ix.Updated = written.Updated
-	w.docs[k] = &doc{w, ix, r.Root()}
+	w.docs[k] = &doc{w, ix, r.Root(), nil}
 }
 
 func (w *world) remove(t testing.TB, k fhir.Key) {
 	t.Helper()
-	if _, err := w.db.Delete(t.Context(), k, Anything, ""); err != nil {
+	if _, err := w.db.Delete(t.Context(), k, Anything, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	delete(w.docs, k)
@@ -128,8 +141,8 @@ func (d *doc) Listed(id string) bool {
 // matches returns what a search finds by going through everything, in order.
 func (w *world) matches(q *search.Query) []*doc {
 	var all []*doc
-	for _, d := range w.docs {
-		member := q.Within == nil || slices.ContainsFunc(d.index.Members, func(m search.Member) bool { return m.Compartment == *q.Within })
+	for k, d := range w.docs {
+		member := !w.unsearched[k] && (q.Within == nil || slices.ContainsFunc(d.index.Members, func(m search.Member) bool { return m.Compartment == *q.Within }))
 		if member && (len(q.Types) == 0 || slices.Contains(q.Types, d.index.Key.Type)) && search.Match(search.And(q.Where), d.index, d) {
 			all = append(all, d)
 		}

@@ -17,8 +17,7 @@ type session struct {
 	// What the transaction has made of the search parameters. Nobody else sees it
 	// before it is committed.
 	registry *search.Registry
-	begun    int  // the generation of the search parameters that it began; 0 for none
-	broken   bool // a statement has failed: nothing can be committed any more
+	begun    int // the generation of the search parameters that it began; 0 for none
 }
 
 // statement returns a prepared statement for s.
@@ -32,8 +31,8 @@ func (s *session) statement(ctx context.Context, prepared *sql.Stmt) *sql.Stmt {
 // transactionTime is how long a transaction of writes may take.
 const transactionTime = 10 * time.Second
 
-// within runs act in a transaction, and commits it unless act fails or one of its
-// statements has. It takes one connection. Search parameters that were changed
+// within runs act in a transaction, and commits it unless act fails. It takes one
+// connection. Search parameters that were changed
 // are in force here when it returns.
 func (db *DB) within(ctx context.Context, act func(context.Context, *session) error) error {
 	ctx, err := db.hold(ctx)
@@ -48,7 +47,7 @@ func (db *DB) within(ctx context.Context, act func(context.Context, *session) er
 		return readFault("begin a transaction", err)
 	}
 	s := &session{querier: tx, tx: tx}
-	if err := act(ctx, s); err != nil || s.broken {
+	if err := act(ctx, s); err != nil {
 		// Nothing that the transaction did can last, whatever becomes of this.
 		_ = tx.Rollback()
 		return err

@@ -8,7 +8,7 @@ import (
 // statements are the prepared ones: writes and reads by id. database/sql
 // prepares them again on each new connection.
 type statements struct {
-	put, delete, read, vread, at *sql.Stmt
+	put, delete, read, vread, at, known *sql.Stmt
 }
 
 func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
@@ -18,6 +18,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		readQuery:   &s.read,
 		vreadQuery:  &s.vread,
 		atQuery:     &s.at,
+		knownQuery:  &s.known,
 	} {
 		stmt, err := db.PrepareContext(ctx, query)
 		if err != nil {

@@ -69,7 +69,7 @@ func (s *searching) hop(ctx context.Context, typ string, step search.Condition) 
 		return nil, nil
 	}
 	var err error
-	l.inner, err = s.wanted(ctx, inner, []search.Condition{where}, s.db.bounds.few)
+	l.inner, err = s.wanted(ctx, mayLead, inner, []search.Condition{where}, s.db.bounds.few)
 	return l, err
 }
 
@@ -240,7 +240,7 @@ func (s *searching) resolve(ctx context.Context, w *wanted, step search.Conditio
 
 // leading returns the rows of a type for which a step holds.
 func (s *searching) leading(ctx context.Context, typ string, step search.Condition) (rids []int64, complete bool, err error) {
-	rows, err := s.wanted(ctx, typ, []search.Condition{step}, s.db.bounds.resolved)
+	rows, err := s.wanted(ctx, mayLead, typ, []search.Condition{step}, s.db.bounds.resolved)
 	if err != nil {
 		return nil, false, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -28,6 +29,9 @@ type Config struct {
 
 	BaseURL string       // of the API: references to URLs below it are to resources here; empty is not known
 	Log     *slog.Logger // of what is done in the background; nil for none
+
+	Audit      bool // record what [DB.Record] and [Row.Trail] say
+	AuditQueue int  // lines that may wait to be stored; 10,000 if zero
 }
 
 // DB is the store. It is safe for use by any number of goroutines.
@@ -51,6 +55,7 @@ type DB struct {
 	awake      chan struct{} // tells the indexer that there is work
 	known      knowledge
 	bounds     bounds
+	audit      *recorder // nil without an audit
 }
 
 // Open connects to a migrated database. It refuses one whose settings could lose
@@ -85,6 +90,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err := db.prepare(ctx, c.Unsafe); err != nil {
 		db.sql.Close()
 		return nil, err
+	}
+	if c.Audit {
+		db.audit = db.startRecorder(c.AuditQueue)
 	}
 	return db, nil
 }
@@ -216,8 +224,8 @@ func (db *DB) loadTables(ctx context.Context) error {
 	return rows.Err()
 }
 
-// Close gives the connections back.
-func (db *DB) Close() error { return db.sql.Close() }
+// Close stores what is still to be recorded and gives the connections back.
+func (db *DB) Close() error { return errors.Join(db.audit.close(), db.sql.Close()) }
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {

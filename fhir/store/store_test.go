@@ -51,7 +51,7 @@ func decode(t testing.TB, body string) *fhir.Resource {
 
 func remove(t testing.TB, db *store.DB, expect store.Expect) store.Written {
 	t.Helper()
-	w, err := db.Delete(t.Context(), alice, expect, "")
+	w, err := db.Delete(t.Context(), alice, expect, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/searchsql"
@@ -66,8 +67,12 @@ func (s *searching) count(ctx context.Context, of []*wanted) (int, error) {
 }
 
 // estimate returns about how many rows match. A small number is exact unless it
-// takes more than SQL to tell which rows they are.
+// takes more than SQL to tell which rows they are. Who does not see all rows is
+// told how many were counted, since statistics are of all.
 func (s *searching) estimate(ctx context.Context, of []*wanted) (n int, estimated bool, err error) {
+	if slices.ContainsFunc(of, func(w *wanted) bool { return s.limited(w.typ) }) {
+		return s.estimateSeen(ctx, of)
+	}
 	if n, err = s.countRows(ctx, of, countedForEstimate); err != nil {
 		return 0, false, err
 	}
@@ -82,6 +87,21 @@ func (s *searching) estimate(ctx context.Context, of []*wanted) (n int, estimate
 		return max(n, int(expected)), true, nil
 	}
 	return n, estimated, nil
+}
+
+// estimateSeen does so without anything that depends on other rows than those that
+// the caller sees, as the way does on which they are found.
+func (s *searching) estimateSeen(ctx context.Context, of []*wanted) (n int, estimated bool, err error) {
+	through := newWalk(of...)
+	if through.exact() && !spread(of) {
+		n, err = s.countRows(ctx, of, countedForEstimate)
+		n = min(n, countedForEstimate)
+	} else {
+		var rows []*found
+		rows, err = s.take(ctx, through, countedForEstimate)
+		n = len(rows)
+	}
+	return n, n == countedForEstimate, err
 }
 
 // countRows counts what SQL tells, up to a limit; 0 is none.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 )
 
 // TestTurns: all searches together leave a quarter of the connections to reads, and a
@@ -68,15 +69,15 @@ func TestLongSearch(t *testing.T) {
 		t.Fatal("the places of long searches are taken")
 	}
 	q := ask("Patient?name:contains=mit&_summary=count")
-	if o := fhir.AsOutcome(second(db.Search(t.Context(), q, ""))); o == nil || o.Issues[0].Code != fhir.Throttled {
+	if o := fhir.AsOutcome(second(db.Search(t.Context(), access.Trusted("test"), q, ""))); o == nil || o.Issues[0].Code != fhir.Throttled {
 		t.Errorf("beside other long searches: %v", o)
 	}
-	if _, err := db.Search(t.Context(), ask("Patient?name:contains=mit&_count=1"), ""); err != nil {
+	if _, err := db.Search(t.Context(), access.Trusted("test"), ask("Patient?name:contains=mit&_count=1"), ""); err != nil {
 		t.Errorf("a short search beside them: %v", err)
 	}
 	db.turns.long.Release(db.turns.halfOfCores)
 	for range 2 {
-		if _, err := db.Search(t.Context(), q, ""); err != nil {
+		if _, err := db.Search(t.Context(), access.Trusted("test"), q, ""); err != nil {
 			t.Errorf("alone: %v", err)
 		}
 	}

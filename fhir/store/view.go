@@ -49,6 +49,15 @@ func (v *view) share(key int64) float64 {
 	return min(share, 1)
 }
 
+// shareOfAny returns the share of rows that have one of some keys, at most.
+func (v *view) shareOfAny(keys []int64) float64 {
+	share := 0.0
+	for _, key := range keys {
+		share += v.share(key)
+	}
+	return min(share, 1)
+}
+
 // What is assumed of conditions that nothing is known of.
 const (
 	shareOfRange = 0.05
@@ -63,6 +72,10 @@ func (v *view) selectivity(w searchsql.Predicate) float64 {
 		column = [...]string{"t1", "t2", "t3"}[w.Slot-1]
 	case len(w.Groups) > 0:
 		return shareOfRange
+	case w.Keys != nil:
+		return v.shareOfAny(w.Keys)
+	case w.Without != nil:
+		return 1 - v.shareOfAny(w.Without)
 	case w.Slot == 0:
 		return shareOfOther
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/searchsql"
 )
@@ -20,11 +21,17 @@ type wanted struct {
 }
 
 // wanted resolves conditions on a type, for a search that is content with the
-// first n rows.
-func (s *searching) wanted(ctx context.Context, typ string, where []search.Condition, n int) (*wanted, error) {
+// first n rows, of those that show themselves to who needs one of some
+// permissions. All rows that anything is asked of are wanted ones, or included, so
+// this is where the caller's sight comes in.
+func (s *searching) wanted(ctx context.Context, needs access.Permission, typ string, where []search.Condition, n int) (*wanted, error) {
 	w := &wanted{typ: typ, view: s.known.view(s.db.types[typ], typ == "")}
 	scope := s.db.scope(typ)
 	w.filter = s.db.secret.Filter(scope, where)
+	if s.see(&w.filter, needs); w.never() {
+		w.filter.Steps, w.filter.Nested = nil, nil
+		return w, nil
+	}
 	if len(w.filter.Nested) > 0 {
 		w.resolved = map[search.Condition]map[int64]bool{}
 		for _, step := range w.filter.Nested {
@@ -33,6 +40,7 @@ func (s *searching) wanted(ctx context.Context, typ string, where []search.Condi
 			}
 		}
 		w.filter = s.db.secret.Filter(scope, where)
+		s.see(&w.filter, needs)
 	}
 	steps := w.filter.Steps
 	w.filter.Steps = nil

@@ -2,7 +2,10 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // What lib/pq gets as bytes it sends in binary, for which Postgres needs no
@@ -68,4 +71,32 @@ const epoch = 946_684_800_000_000
 func timestamp(micros float64) []byte {
 	t := int64(min(max(micros, beginning), end))
 	return binary.BigEndian.AppendUint64(nil, uint64(t-epoch))
+}
+
+// A keyList takes a bigint[] that has no NULL, which comes as text. It is nil for
+// NULL only.
+type keyList []int64
+
+// Scan reads a column.
+func (l *keyList) Scan(value any) error {
+	*l = nil
+	if value == nil {
+		return nil
+	}
+	text, ok := value.([]byte)
+	if !ok || len(text) < 2 || text[0] != '{' {
+		return fmt.Errorf("%v is no array of numbers", value)
+	}
+	rest := string(text[1 : len(text)-1])
+	*l = make(keyList, 0, strings.Count(rest, ",")+1)
+	for rest != "" {
+		var one string
+		one, rest, _ = strings.Cut(rest, ",")
+		n, err := strconv.ParseInt(one, 10, 64)
+		if err != nil {
+			return fmt.Errorf("an array of numbers: %w", err)
+		}
+		*l = append(*l, n)
+	}
+	return nil
 }

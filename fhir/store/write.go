@@ -4,9 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
-
-	"github.com/lib/pq"
 
 	"github.com/openconsult/openconsult/fhir"
 )
@@ -56,16 +55,16 @@ type Written struct {
 
 // currentQuery is the newest version that the snapshot of a statement shows, by
 // the primary key of ver.
-const currentQuery = `SELECT ver, updated, op = 'D' AS deleted, id, hash FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1`
+const currentQuery = `SELECT ver, updated, op = 'D' AS deleted, id = $3 AND type = $2 AS same, hash FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1`
 
 // timeQuery takes the transaction's id before the time. See [DB.SafeTime].
 const timeQuery = `SELECT date_trunc('milliseconds', clock_timestamp()) AS ts FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) q WHERE q.xid IS NOT NULL`
 
-// columnNames are the search columns of res, columnValues their parameters and
-// columnUpdates what an upsert does with them.
+// columnNames are the search columns of res, columnValues their parameters, with
+// the effective access keys of a, and columnUpdates what an upsert does with them.
 const (
 	columnNames   = `idx_gen, keys, refs, t1, t1h, t2, t2h, t3, t3h, s1, strs, sorts`
-	columnValues  = `$5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16`
+	columnValues  = `$5, $6::bigint[] || a.keys, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16`
 	columnUpdates = `idx_gen = excluded.idx_gen, keys = excluded.keys, refs = excluded.refs, t1 = excluded.t1, t1h = excluded.t1h,
 		t2 = excluded.t2, t2h = excluded.t2h, t3 = excluded.t3, t3h = excluded.t3h, s1 = excluded.s1, strs = excluded.strs, sorts = excluded.sorts`
 )
@@ -83,19 +82,22 @@ ranges AS (
 	FROM u, (SELECT $17::bigint[] AS grps, $18::double precision[] AS los, $19::double precision[] AS his OFFSET 0) a, unnest(a.grps, a.los, a.his) AS x (grp, lo, hi))`
 
 // putQuery inserts or updates the search row and appends the version, if the
-// search parameters that the row was made by are still those in force. The
-// second arm answers when nothing was written, with what the statement's
-// snapshot shows: whether the current version is a deletion, whether id and body
-// are the same, and whether the search parameters are. The first arm tells the
-// same of the version before, and whether the snapshot showed it. It relies on
-// the primary keys.
-const putQuery = `
+// search parameters that the row was made by are still those in force. Its part a
+// decides, with the resource locked and what the last writer has left in sight,
+// whether there is to be a version, and finds out who sees it. The second arm
+// answers when nothing was written, with what the statement's snapshot shows:
+// whether the current version is a deletion, whether id and body are the same, and
+// whether the search parameters are. It relies on the primary keys.
+var putQuery = `
 WITH t AS MATERIALIZED (` + timeQuery + `),
-g AS MATERIALIZED (SELECT gen = $5 AS current FROM search_generation),
+g AS MATERIALIZED (SELECT gen = $5 AS current FROM search_generation LIMIT 1),
 old AS MATERIALIZED (` + currentQuery + `),
+a AS MATERIALIZED (
+	SELECT w.* FROM g, access_write($21::text, $1, $2, $3, $4, CASE WHEN g.current THEN $20::int END, $23, $27, $28, $29, $30, $31) w
+	WHERE g.current),
 u AS (
 	INSERT INTO res AS r (rid, type, id, ver, deleted, updated, hash, ` + columnNames + `)
-	SELECT $1, $2, $3, 1, false, t.ts, $4, ` + columnValues + ` FROM t, g WHERE g.current AND ($20 <= 0 OR EXISTS (SELECT FROM old WHERE id = $3))
+	SELECT $1, $2, $3, 1, false, t.ts, $4, ` + columnValues + ` FROM t, a WHERE a.goes
 	ON CONFLICT (rid, type) DO UPDATE SET ver = r.ver + 1, deleted = false, hash = excluded.hash,
 		updated = greatest(excluded.updated, r.updated + interval '1 millisecond'), ` + columnUpdates + `
 	WHERE r.id = excluded.id AND (r.deleted OR r.hash <> excluded.hash)
@@ -103,11 +105,23 @@ u AS (
 	RETURNING ver, updated),
 v AS (
 	INSERT INTO ver (updated, rid, ver, type, id, op, codec, hash, acl, origin, body, words)
-	SELECT updated, $1, ver, $2, $3, $21::"char", $22, $4, $23, nullif($24, ''), $25, $26 FROM u),` + rangesQuery + `
-SELECT true, u.ver, u.updated, coalesce((SELECT deleted FROM old), true), coalesce((SELECT ver FROM old), 0) = u.ver - 1, true, true FROM u
+	SELECT updated, $1, ver, $2, $3, ($21::text)::"char", $22, $4, a.acl, nullif($24, ''), $25, $26 FROM u, a),` + auditQuery(32) + `,` + rangesQuery + `
+SELECT true, u.ver, u.updated, a.gone, true, true, true FROM u, a
 UNION ALL
-SELECT false, coalesce(ver, 0), coalesce(updated, 'epoch'), coalesce(deleted, false), coalesce(id = $3, false), coalesce(hash = $4, false), g.current
-FROM g LEFT JOIN old ON true WHERE NOT EXISTS (SELECT FROM u) AND (old.ver IS NOT NULL OR NOT g.current)`
+SELECT false, coalesce(ver, 0), coalesce(updated, 'epoch'), coalesce(deleted, false), coalesce(same, false), coalesce(hash = $4, false), g.current
+FROM g LEFT JOIN old ON true WHERE CASE WHEN EXISTS (SELECT FROM u) THEN false
+	WHEN EXISTS (SELECT FROM a WHERE goes) THEN access_torn()
+	ELSE old.ver IS NOT NULL OR NOT g.current END`
+
+// auditQuery is the part of a statement that records the version that its part u
+// has written, by parameters from $first on. Whether it is to be recorded comes out
+// of a fence, for the same reason as in rangesQuery.
+func auditQuery(first int) string {
+	return fmt.Sprintf(`
+audited AS (
+	INSERT INTO audit (rid, type, id, ver, `+auditNames+`)
+	SELECT $1, $2, $3, u.ver, `+auditValues(first)+` FROM u, (SELECT $%d::text AS interaction OFFSET 0) l WHERE l.interaction IS NOT NULL)`, first)
+}
 
 // maxRaces bounds how often a write is tried again because another one came
 // between its snapshot and its lock, or because the search parameters changed.
@@ -154,9 +168,14 @@ const (
 
 func (db *DB) tryPut(ctx context.Context, s *session, r *Row, expect Expect) (w Written, a attempt, err error) {
 	var wrote, gone, same, equal, current bool
-	acl := int8s(r.ACL)
-	args := append(make([]any, 0, 26), r.rid, r.typ, r.Key.ID, r.hash)
-	args = append(r.columns.args(args), int(expect), string(r.Op), r.codec, acl, r.Origin, r.body, r.columns.words)
+	given, err := db.secret.given(r)
+	if err != nil {
+		return w, settled, err
+	}
+	args := append(make([]any, 0, 31+auditNumber), r.rid, r.typ, r.Key.ID, r.hash)
+	args = append(r.columns.args(args), int(expect), string(r.Op), r.codec, int8s(r.own), r.Origin, r.body, r.columns.words,
+		int8s(r.sources), int8s(db.secret.Accesses(r.Author)), given.targets, given.keys, given.marks)
+	args = db.auditArgs(args, r.Trail)
 	err = s.statement(ctx, db.prepared.put).QueryRowContext(ctx, args...).Scan(&wrote, &w.Version, &w.Updated, &gone, &same, &equal, &current)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -167,14 +186,13 @@ func (db *DB) tryPut(ctx context.Context, s *session, r *Row, expect Expect) (w 
 		// Without a demanded version nothing may keep the row from being
 		// inserted but a writer that the snapshot does not show.
 		return w, raced, nil
-	case isClash(err):
-		s.broken = true
-		w.Outcome = Collision
-		return w, settled, nil
 	case err != nil:
 		return w, settled, fault("put "+r.Key.Type, err)
 	case wrote:
-		w.Outcome = db.madeAnew(ctx, s, r.Key, sighting{w.Version, same, gone})
+		w.Outcome = Updated
+		if gone {
+			w.Outcome = Created
+		}
 		return w, settled, nil
 	case !current:
 		return w, stale, nil
@@ -193,37 +211,8 @@ func (db *DB) rebuild(ctx context.Context, s *session, r *Row) error {
 	if err != nil {
 		return err
 	}
-	r.columns, err = db.secret.columns(registry, r.resource.Root(), r.Key.ID)
+	r.columns, r.Index, err = db.secret.columns(registry, r.resource.Root(), r.Key.ID)
 	return err
-}
-
-// isClash reports whether err says that the first version of a resource has the
-// rid of a resource of another type.
-func isClash(err error) bool {
-	e, ok := errors.AsType[*pq.Error](err)
-	return ok && e.Code == "23505" && e.Constraint == "ver_pkey"
-}
-
-// A sighting is what the statement that wrote a version knows of the one before:
-// whether its snapshot showed it, and whether that was a deletion or nothing.
-type sighting struct {
-	version   int // the one written
-	sawBefore bool
-	gone      bool
-}
-
-// madeAnew says whether a version that was written is the first one or follows a
-// deletion. If the version before was not seen and cannot be asked either, the
-// write is called an update, for it has happened.
-func (db *DB) madeAnew(ctx context.Context, s *session, k fhir.Key, saw sighting) Outcome {
-	if saw.version > 1 && !saw.sawBefore {
-		before, err := db.held(ctx, s.statement(ctx, db.prepared.vread), k, saw.version-1)
-		saw.gone = err == nil && before != nil && before.Deleted()
-	}
-	if saw.gone {
-		return Created
-	}
-	return Updated
 }
 
 // refusal says why nothing was written, from the current version. Updated means
@@ -243,12 +232,13 @@ func refusal(w Written, expect Expect, sameID, sameBody bool) Outcome {
 // deleteQuery marks the search row and appends a version without a body that
 // keeps the access keys of the one before. It is an insert that always meets its
 // row, since an update would lock every partition.
-const deleteQuery = `
+var deleteQuery = `
 WITH t AS MATERIALIZED (` + timeQuery + `),
 old AS MATERIALIZED (` + currentQuery + `),
+a AS MATERIALIZED (SELECT * FROM access_write('D', $1, $2, $3, 0, $4, '{}', '{}', '{}', '{}', '{}', '{}')),
 u AS (
 	INSERT INTO res AS r (rid, type, id, ver, deleted, updated, hash, keys)
-	SELECT $1, $2, $3, 1, true, t.ts, 0, '{}' FROM t, old WHERE old.id = $3 AND NOT old.deleted AND ($4 = 0 OR $4 = old.ver)
+	SELECT $1, $2, $3, 1, true, t.ts, 0, '{}' FROM t, a WHERE a.goes
 	ON CONFLICT (rid, type) DO UPDATE SET ver = r.ver + 1, deleted = true, hash = 0, keys = '{}', refs = '{}',
 		updated = greatest(excluded.updated, r.updated + interval '1 millisecond'),
 		t1 = NULL, t1h = NULL, t2 = NULL, t2h = NULL, t3 = NULL, t3h = NULL, s1 = NULL, strs = NULL, sorts = NULL
@@ -256,17 +246,18 @@ u AS (
 	RETURNING ver, updated),
 v AS (
 	INSERT INTO ver (updated, rid, ver, type, id, op, codec, hash, acl, origin)
-	SELECT u.updated, $1, u.ver, $2, $3, 'D', 0, 0, coalesce((SELECT acl FROM ver p WHERE p.rid = $1 AND p.ver = u.ver - 1), '{}'), nullif($5, '') FROM u),
+	SELECT u.updated, $1, u.ver, $2, $3, 'D', 0, 0, a.acl, nullif($5, '') FROM u, a),` + auditQuery(6) + `,
 old_ranges AS (DELETE FROM rng WHERE rid = $1 AND EXISTS (SELECT FROM u))
 SELECT true, ver, updated, false FROM u
 UNION ALL
-SELECT false, ver, updated, deleted FROM old WHERE id = $3 AND NOT EXISTS (SELECT FROM u)`
+SELECT false, ver, updated, deleted FROM old
+WHERE CASE WHEN EXISTS (SELECT FROM u) THEN false WHEN EXISTS (SELECT FROM a WHERE goes) THEN access_torn() ELSE same END`
 
 // Delete appends a version that says the resource is deleted, if expect, a
 // version or Anything, holds. Deleting what is not there is no error. A
 // SearchParameter that is deleted is no longer in force.
-func (db *DB) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string) (Written, error) {
-	r := Row{Key: k, Op: Delete, Origin: origin}
+func (db *DB) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string, trail *Trail) (Written, error) {
+	r := Row{Key: k, Op: Delete, Origin: origin, Trail: trail}
 	if k.Type == parameterType {
 		return db.deleteParameter(ctx, r, expect)
 	}
@@ -287,7 +278,7 @@ func (db *DB) delete(ctx context.Context, s *session, r Row, expect Expect) (Wri
 	for range maxRaces {
 		var wrote bool
 		w := Written{Outcome: Removed}
-		err := s.statement(ctx, db.prepared.delete).QueryRowContext(ctx, rid, typ, r.Key.ID, int(expect), r.Origin).Scan(&wrote, &w.Version, &w.Updated, &w.Deleted)
+		err := s.statement(ctx, db.prepared.delete).QueryRowContext(ctx, db.auditArgs([]any{rid, typ, r.Key.ID, int(expect), r.Origin}, r.Trail)...).Scan(&wrote, &w.Version, &w.Updated, &w.Deleted)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return Written{Outcome: Nothing}, nil

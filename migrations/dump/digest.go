@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,15 +44,15 @@ func digest(dump string) string {
 	slices.SortStableFunc(s.statements, s.compare)
 	var b strings.Builder
 	b.WriteString(header)
-	last := ""
+	before := ""
 	for _, statement := range s.statements {
 		text, keep := s.shorten(statement)
 		if !keep {
 			continue
 		}
-		if whole := s.whole(statement); whole != last || b.Len() == len(header) {
+		if whole := s.whole(statement); whole != before || b.Len() == len(header) {
 			b.WriteString("\n")
-			last = whole
+			before = whole
 		}
 		b.WriteString(text + ";\n")
 	}
@@ -74,8 +75,21 @@ func (s schema) compare(a, b string) int {
 	return cmp.Or(strings.Compare(s.whole(a), s.whole(b)), rank(a)-rank(b), strings.Compare(tableOf(a), tableOf(b)))
 }
 
-// whole is the table that a statement is about, or the table of which that is a part.
+// What is made when all tables are there sorts behind the name of every table.
+const (
+	links = "\x7e"
+	last  = "\x7f"
+)
+
+// whole is the table that a statement is about, or the table of which that is a part. What names other tables comes last: foreign keys,
+// and the bodies of functions and triggers.
 func (s schema) whole(statement string) string {
+	if strings.HasPrefix(statement, "CREATE FUNCTION") || strings.HasPrefix(statement, "CREATE TRIGGER") {
+		return last
+	}
+	if strings.Contains(statement, " FOREIGN KEY ") {
+		return links
+	}
 	table := tableOf(statement)
 	if part, ok := s.partitions[table]; ok {
 		return part.parent
@@ -85,9 +99,9 @@ func (s schema) whole(statement string) string {
 
 func read(dump string) schema {
 	s := schema{partitions: map[string]partition{}, attached: map[string]bool{}}
-	for statement := range strings.SplitSeq(names.Replace(noise.ReplaceAllString(dump, "")), ";\n") {
+	for statement := range statements(names.Replace(noise.ReplaceAllString(dump, ""))) {
 		statement = strings.TrimSpace(statement)
-		if !strings.HasPrefix(statement, "CREATE TABLE") {
+		if !strings.HasPrefix(statement, "CREATE TABLE") && !strings.HasPrefix(statement, "CREATE FUNCTION") {
 			statement = strings.Join(strings.Fields(statement), " ")
 		}
 		if m := attachedTable.FindStringSubmatch(statement); m != nil {
@@ -103,6 +117,23 @@ func read(dump string) schema {
 		}
 	}
 	return s
+}
+
+// statements takes a dump apart. A body between $$ belongs to its statement.
+func statements(dump string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		statement := ""
+		for part := range strings.SplitSeq(dump, ";\n") {
+			if statement += part; strings.Count(statement, "$$")%2 != 0 {
+				statement += ";\n"
+				continue
+			}
+			if !yield(statement) {
+				return
+			}
+			statement = ""
+		}
+	}
 }
 
 // shorten says nothing about what a partition has from its parent.

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+// The bounds of a request that belongs to signing in.
+const (
+	maxAuthBody = 64 << 10 // bytes of a form, or of what a client registers
+	maxAuthURL  = 16 << 10 // bytes; what an authorization request asks may be long
+	maxAuthTime = 30 * time.Second
+	maxSigning  = 256 // such requests at a time
+)
+
+// signIn returns the prefix of addresses that belong to signing in which path has,
+// or "".
+func signIn(path string) string {
+	for _, prefix := range []string{"/auth/", "/smart/", "/.well-known/", base + "/.well-known/"} {
+		if strings.HasPrefix(path, prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
+
+// besides sends what belongs to signing in to its own handler, within bounds of
+// its own: a flood of one does not keep the other out.
+func (s *Server) besides(api http.Handler) http.Handler {
+	if s.config.Auth == nil {
+		return api
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		prefix := signIn(r.URL.Path)
+		if prefix == "" {
+			api.ServeHTTP(w, r)
+			return
+		}
+		noteRoute(r, prefix)
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		if len(r.RequestURI) > maxAuthURL {
+			writeOutcome(w, http.StatusRequestURITooLong, fhir.Errorf(fhir.BadRequest, fhir.TooLong, "", "The address is longer than %d bytes.", maxAuthURL))
+			return
+		}
+		connection := http.NewResponseController(w)
+		// Recorders of tests have no deadlines.
+		_ = connection.SetReadDeadline(time.Now().Add(maxAuthTime))
+		_ = connection.SetWriteDeadline(time.Now().Add(2 * maxAuthTime))
+		if err := admit(r.Context(), s.signing, 1); err != nil {
+			h.Set("Retry-After", "2")
+			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "Too many others are signing in; try again later."))
+			return
+		}
+		defer s.signing.Release(1)
+		r.Body = http.MaxBytesReader(w, r.Body, maxAuthBody)
+		s.config.Auth.ServeHTTP(w, r)
+	})
+}

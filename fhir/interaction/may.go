@@ -1,0 +1,96 @@
+package interaction
+
+import (
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/spec"
+)
+
+// The operations on one resource that a Grant is asked about by their own names.
+const (
+	Meta          access.Interaction = "meta"           // https://hl7.org/fhir/R4/resource-operation-meta.html
+	MetaAdd       access.Interaction = "meta-add"       // https://hl7.org/fhir/R4/resource-operation-meta-add.html
+	MetaDelete    access.Interaction = "meta-delete"    // https://hl7.org/fhir/R4/resource-operation-meta-delete.html
+	ExplainAccess access.Interaction = "access-explain" // why somebody sees a resource, or not
+)
+
+// anyPermission is what it takes to see something at all.
+const anyPermission = access.MayCreate | access.MayRead | access.MayUpdate | access.MayDelete | access.MaySearch
+
+// LacksScope is the Detail of a refusal that another scope would lift.
+const LacksScope = "insufficient-scope"
+
+// Allow returns an Outcome of class Denied when the caller may not perform i on k
+// whatever there is. k has no ID for a whole type, and no Type for the whole
+// system.
+func (s *Session) Allow(i access.Interaction, k fhir.Key) error {
+	err := s.allow(i, k)
+	if err == nil {
+		return nil
+	}
+	// The names may be those of an address, and none of ours.
+	if spec.R4().Resource(k.Type) == nil {
+		k = fhir.Key{}
+	}
+	if !fhir.ValidID(k.ID) {
+		k.ID = ""
+	}
+	return s.turnedAway(i, k, err)
+}
+
+func (s *Session) allow(i access.Interaction, k fhir.Key) error {
+	if err := s.refuseAudit(i, k.Type); err != nil {
+		return err
+	}
+	if s.grant.IsTrusted() {
+		return nil
+	}
+	switch i {
+	case access.Purge, access.Reindex, access.Explain, ExplainAccess:
+		if s.grant.Has(access.Operate) {
+			return nil
+		}
+		return fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Only who runs the server may do this.")
+	case access.Read:
+		if s.grant.ReadsSelf(k) {
+			return nil
+		}
+	case Meta:
+		i = access.Read
+	case MetaAdd, MetaDelete:
+		i = access.Update
+	}
+	err := s.grant.Allow(i, k.Type)
+	if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Denied {
+		for n := range o.Issues {
+			o.Issues[n].Detail = LacksScope
+		}
+	}
+	return err
+}
+
+// grantFor returns the grant by which the caller reads k. Who reads themselves
+// does so by whom they are, but for labels that hide it.
+func (s *Session) grantFor(k fhir.Key) access.Grant {
+	if !s.grant.ReadsSelf(k) {
+		return s.grant
+	}
+	t := s.grant.Terms()
+	self := access.Standing{All: true}
+	if len(t.Standings) == 0 {
+		self.Denied = access.DeniedLabels(nil, k.Type == "Patient")
+	}
+	for _, at := range t.Standings {
+		self.Denied = append(self.Denied, at.Denied...)
+	}
+	t.Scopes = append(t.Scopes[:len(t.Scopes):len(t.Scopes)], access.Scope{Context: selfContext, Type: k.Type, Allows: access.MayRead})
+	standings := map[access.Context]access.Standing{selfContext: self}
+	for c, at := range t.Standings {
+		standings[c] = at
+	}
+	t.Standings = standings
+	return access.NewGrant(t)
+}
+
+// selfContext is none that a scope has.
+const selfContext access.Context = 100
