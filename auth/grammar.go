@@ -62,8 +62,11 @@ func (s Scopes) withoutSystem(refused []string) (Scopes, []string) {
 
 // parse adds one scope to s. It is false when it is refused.
 func (s *Scopes) parse(token string, known func(typ, param string) bool) bool {
+	// Roles of a launch are for contexts that there are none of here. The context of
+	// the type is given all the same, as SMART wants it.
+	context, _, _ := strings.Cut(token, "?role=")
 	for _, f := range s.flags() {
-		if token == f.text {
+		if token == f.text || context == f.text && strings.HasPrefix(f.text, "launch/") {
 			*f.on = true
 			return true
 		}
