@@ -9,7 +9,7 @@ export DEFINITIONS ?= ../shared/r4
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-run: ## Set this machine up and serve on http://localhost:8080/fhir, without sign-in
+run: ## Set this machine up and serve the demo on http://localhost:8080/fhir
 	@.ci/serve
 
 test: ## Run the tests of PKG, all by default; they start a PostgreSQL of their own

@@ -1,8 +1,9 @@
 // Package web makes the HTML pages of the server: a resource as a person sees it
-// in a browser.
+// in a browser, and the pages on which people sign in and allow apps.
 //
 // It owns what a page looks like, what of a resource's content may become markup
-// and links, and the headers that hold the browser to it. The pages run no
-// script and load nothing. It does not know routes, requests or sessions: who
-// calls it hands over JSON that the server is about to send anyway.
+// and links, the order of the pages between an app's request and its answer, and
+// the headers that hold the browser to it. The pages run no script and load
+// nothing. It does not know how people prove who they are, what a scope permits or
+// where patients are stored: who calls it hands that over.
 package web
