@@ -28,4 +28,4 @@ VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --start-period=30s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8081/readyz"]
 ENTRYPOINT ["openconsult"]
-CMD ["serve", "--data-dir", "/data", "--addr", "127.0.0.1:8080", "--admin-addr", "127.0.0.1:8081", "--auth=none"]
+CMD ["serve", "--demo", "--data-dir", "/data", "--addr", "0.0.0.0:8080", "--admin-addr", "127.0.0.1:8081"]

@@ -70,7 +70,14 @@ func configCommand() *cobra.Command {
 }
 
 func quoteYAML(f *pflag.Flag, value string) string {
-	if f.Value.Type() == "string" {
+	switch list, ok := f.Value.(pflag.SliceValue); {
+	case ok:
+		var quoted []string
+		for _, v := range list.GetSlice() {
+			quoted = append(quoted, fmt.Sprintf("%q", v))
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case f.Value.Type() == "string":
 		return fmt.Sprintf("%q", value)
 	}
 	return value

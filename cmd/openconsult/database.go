@@ -38,7 +38,31 @@ func openDatabase(ctx context.Context, s *settings, log *slog.Logger) (*database
 	if err := migrate(ctx, db.dsn); err != nil {
 		return nil, errors.Join(err, db.stop())
 	}
+	if db.private == nil {
+		return db, nil
+	}
+	dsn, err := asServer(ctx, db.dsn)
+	if err != nil {
+		return nil, errors.Join(err, db.stop())
+	}
+	db.dsn = dsn
 	return db, nil
+}
+
+// reachDatabase is openDatabase for a command beside a server, which may be
+// running the private database.
+func reachDatabase(ctx context.Context, s *settings, log *slog.Logger) (*database, error) {
+	if s.DSN != "" {
+		return openDatabase(ctx, s, log)
+	}
+	dsn, err := pgserver.Attach(ctx, s.DataDir)
+	switch {
+	case errors.Is(err, pgserver.ErrNotRunning):
+		return openDatabase(ctx, s, log)
+	case err != nil:
+		return nil, fmt.Errorf("reach the private database: %w", err)
+	}
+	return &database{dsn: dsn}, nil
 }
 
 // migrate keeps no connection: one that dies later would make a clean stop fail.

@@ -1,5 +1,6 @@
 // Command openconsult is the OpenConsult server and what its operator does
-// beside it: migrate, config, version, backup, restore, reindex.
+// beside it: migrate, config, version, backup, restore, reindex, user, client,
+// token, launch, keys.
 package main
 
 import (
@@ -29,6 +30,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serveCommand(), migrateCommand(), configCommand(), versionCommand(), backupCommand(), restoreCommand(), reindexCommand())
+	c.AddCommand(serveCommand(), migrateCommand(), configCommand(), versionCommand(), backupCommand(), restoreCommand(), reindexCommand(),
+		userCommand(), clientCommand(), tokenCommand(), launchCommand(), keysCommand())
 	return c
 }

@@ -83,40 +83,87 @@ func secured(l net.Listener, certificate *tls.Certificate) net.Listener {
 }
 
 func serveOn(ctx context.Context, s *settings, log *slog.Logger, db *database, listener net.Listener) error {
-	data, err := store.Open(ctx, store.Config{DSN: db.dsn, Conns: s.Conns, Unsafe: s.Unsafe, BaseURL: s.BaseURL, Log: log})
+	base := s.BaseURL
+	if base == "" && s.Auth == "smart" {
+		base = localBase(listener, s)
+	}
+	data, err := store.Open(ctx, store.Config{DSN: db.dsn, Conns: s.Conns, Unsafe: s.Unsafe, BaseURL: base, Audit: s.audits(), Log: log})
 	if err != nil {
 		return err
 	}
-	defer data.Close()
-	admin, err := newAdmin(s, data)
+	return errors.Join(serveData(ctx, s, log, db, listening{listener, base, data}), data.Close())
+}
+
+// A listening is a server's address, its public one, and its data.
+type listening struct {
+	listener net.Listener
+	base     string
+	data     *store.DB
+}
+
+func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database, l listening) error {
+	admin, err := newAdmin(s, l.data)
 	if err != nil {
 		return err
 	}
 	disk := newDisk(s, db)
-	server, err := api.New(api.Config{
-		Engine:  interaction.New(interaction.Config{Store: data}),
-		Log:     log,
-		BaseURL: s.BaseURL,
-		Version: version(),
-		Limits:  api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
-		Purge:   s.Purge,
-		Caller: func(r *http.Request) (access.Grant, error) {
-			return auth.Local(s.BaseURL, r.Host, r.Header.Get("Origin"))
-		},
+	engine := interaction.New(interaction.Config{Store: l.data})
+	config := api.Config{
+		Engine:   engine,
+		Log:      log,
+		BaseURL:  l.base,
+		Version:  version(),
+		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
+		Purge:    s.Purge,
 		Writable: disk.writable,
 		Observe:  admin.observe,
-	})
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	if s.Auth == "none" {
+		trustAll(&config, s, log)
+	} else {
+		r, err := startSignIn(ctx, s, db, &config)
+		if err != nil {
+			return err
+		}
+		defer r.pool.Close()
+		group.Go(func() error { return keepKeys(ctx, r.authority, log) })
+	}
+	server, err := api.New(config)
 	if err != nil {
 		return err
 	}
-	log.Warn("there is no sign-in: whoever reaches this address may read and change everything", "auth", "none")
-	log.Info("serving", "fhir", listener.Addr().String(), "admin", admin.address(), "version", version())
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return run(ctx, listener, server.Handler(), admin.notReady, log) })
+	log.Info("serving", "fhir", l.listener.Addr().String(), "admin", admin.address(), "version", version())
+	group.Go(func() error { return run(ctx, l.listener, server.Handler(), admin.notReady, log) })
 	group.Go(func() error { return admin.run(ctx, log) })
-	group.Go(func() error { return data.RunIndexer(ctx) })
+	group.Go(func() error { return l.data.RunIndexer(ctx) })
 	return group.Wait()
 }
+
+// trustAll has a server trust whoever reaches it.
+func trustAll(c *api.Config, s *settings, log *slog.Logger) {
+	c.Caller = func(r *http.Request) (access.Grant, error) {
+		return auth.Local(s.BaseURL, r.Host, r.Header.Get("Origin"))
+	}
+	log.Warn("there is no sign-in: whoever reaches this address may read and change everything", "auth", "none")
+}
+
+// localBase returns the address of a server that was given none: on the machine
+// it runs on.
+func localBase(l net.Listener, s *settings) string {
+	scheme := "http"
+	if s.TLS != "" || s.TLSCert != "" {
+		scheme = "https"
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return ""
+	}
+	return scheme + "://localhost:" + port + "/fhir"
+}
+
+// audits reports whether who did what is recorded.
+func (s *settings) audits() bool { return s.Audit == "on" || s.Audit == "auto" && s.Auth != "none" }
 
 // run serves handler until ctx is done, then lets the requests under way finish.
 func run(ctx context.Context, l net.Listener, handler http.Handler, leaving func(), log *slog.Logger) error {
@@ -161,17 +208,19 @@ func parting(ctx context.Context, next http.Handler) http.Handler {
 }
 
 // checkAuth makes sure that a server without sign-in can only be reached from
-// its own machine.
+// its own machine, and that one with sign-in has an address to be known by.
 func checkAuth(s *settings) error {
-	if s.Auth != "none" {
-		return fmt.Errorf("say who may do what: --auth=none trusts everybody who reaches the address and serves on loopback only; there is no other way to sign in yet")
-	}
 	host, _, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		return fmt.Errorf("read --addr: %w", err)
 	}
-	if !auth.IsLoopback(host) {
+	switch local := auth.IsLoopback(host); {
+	case s.Auth == "none" && !local:
 		return fmt.Errorf("--auth=none serves on loopback only: use --addr 127.0.0.1:PORT, not %s", s.Addr)
+	case s.Auth == "smart" && !local && s.BaseURL == "" && !s.Demo:
+		return fmt.Errorf("with --addr %s the server is reached under a name that it does not know: give --base-url, such as https://fhir.example.org/fhir", s.Addr)
+	case s.Auth != "none" && s.Auth != "smart":
+		return fmt.Errorf("--auth is smart or none")
 	}
 	return nil
 }

@@ -26,6 +26,11 @@ type settings struct {
 	AdminAddr string
 	BaseURL   string
 	Auth      string
+	Audit     string
+	Demo      bool
+	Issuers   string
+	Providers string
+	Outbound  []string
 
 	DSN     string
 	DataDir string
@@ -52,7 +57,12 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "address to serve FHIR on")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:0", "address for /livez, /readyz, /metrics and pprof; port 0 takes a free one, empty is off")
 	f.StringVar(&s.BaseURL, "base-url", "", "public address of the API, such as https://fhir.example.org/fhir; empty is what each request names")
-	f.StringVar(&s.Auth, "auth", "", "who may do what: none trusts everybody who reaches the address, which then must be loopback")
+	f.StringVar(&s.Auth, "auth", "smart", "who may do what: smart is SMART on FHIR with sign-in; none trusts everybody who reaches the address, which then must be loopback")
+	f.StringVar(&s.Audit, "audit", "auto", "record who did what as AuditEvents: on, off, or auto, which is on but with --auth=none")
+	f.BoolVar(&s.Demo, "demo", false, "make a practice to try the server with, whose passwords everybody knows")
+	f.StringVar(&s.Issuers, "issuers", "", "YAML file with other token issuers that are trusted")
+	f.StringVar(&s.Providers, "providers", "", "YAML file with OpenID providers that people may sign in at")
+	f.StringSliceVar(&s.Outbound, "outbound", nil, "all that the server may ask for keys and sign-in, as host:port, also in a private network; empty is every public https address")
 	f.StringVar(&s.DSN, "dsn", "", "PostgreSQL to use; empty runs a private one in --data-dir")
 	f.StringVar(&s.DataDir, "data-dir", "openconsult-data", "directory of the private PostgreSQL")
 	f.IntVar(&s.Conns, "conns", 0, "database connections at most; 0 is four for each core")
@@ -81,6 +91,9 @@ func (s *settings) check() error {
 			problems = append(problems, errors.New(text))
 		}
 	}
+	refuse(s.Auth != "smart" && s.Auth != "none", "--auth is smart or none")
+	refuse(s.Audit != "on" && s.Audit != "off" && s.Audit != "auto", "--audit is on, off or auto")
+	refuse(s.Demo && s.Auth == "none", "--demo is for --auth=smart: without sign-in there is nothing to try it with")
 	refuse(s.DSN == hidden, "--dsn is what openconsult config shows in place of the secret; give the DSN itself")
 	refuse(s.Conns < 0, "--conns is a number of connections, or 0 for four for each core")
 	refuse(!(s.DiskFree >= 0 && s.DiskFree <= 100), "--disk-free is a percentage, 0 to 100")
@@ -158,14 +171,35 @@ func fileSettings(f *pflag.FlagSet, path string) (map[string]string, error) {
 	found := map[string]string{}
 	var unknown []string
 	for name, node := range values {
-		if f.Lookup(name) == nil || name == "config" || name == "help" || node.Kind != yaml.ScalarNode {
+		value, ok := fileSetting(f.Lookup(name), node)
+		if !ok || name == "config" || name == "help" {
 			unknown = append(unknown, name)
 			continue
 		}
-		found[name] = node.Value
+		found[name] = value
 	}
 	return found, refuseUnknown(path, unknown)
 }
+
+// fileSetting returns what the file sets a flag to, as it would stand behind it.
+func fileSetting(flag *pflag.Flag, node yaml.Node) (value string, ok bool) {
+	switch {
+	case flag == nil:
+		return "", false
+	case node.Kind == yaml.ScalarNode:
+		return node.Value, true
+	case node.Kind != yaml.SequenceNode || flag.Value.Type() != listType:
+		return "", false
+	}
+	var list []string
+	if err := node.Decode(&list); err != nil {
+		return "", false
+	}
+	return strings.Join(list, ","), true
+}
+
+// listType is the type of the flags whose value is a list with commas in between.
+const listType = "stringSlice"
 
 func refuseUnknown(where string, names []string) error {
 	if len(names) == 0 {

@@ -62,6 +62,25 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+func TestCompleteList(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args, environment []string
+		file, want        string
+	}{
+		{nil, nil, "outbound: []", "[]"},
+		{nil, nil, "outbound: [a.example:443, \"b.example:443\"]", "[a.example:443 b.example:443]"},
+		{nil, nil, "outbound: a.example:443", "[a.example:443]"},
+		{nil, []string{"OPENCONSULT_OUTBOUND=c.example:443,d.example:443"}, "outbound: [a.example:443]", "[c.example:443 d.example:443]"},
+		{[]string{"--outbound=e.example:443"}, nil, "outbound: [a.example:443]", "[e.example:443]"},
+	} {
+		s, err := completed(t, tt.args, tt.environment, tt.file)
+		if err != nil || fmt.Sprint(s.Outbound) != tt.want {
+			t.Errorf("%v, %v, %s: %q, %v; want %s", tt.args, tt.environment, tt.file, s.Outbound, err, tt.want)
+		}
+	}
+}
+
 func TestCompleteRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -76,6 +95,7 @@ func TestCompleteRefused(t *testing.T) {
 		{"wrong case", nil, "Addr: x", ": Addr "},
 		{"file in a file", nil, "config: other.yaml", ": config "},
 		{"list", nil, "addr: [a, b]", ": addr "},
+		{"list of lists", nil, "outbound: [[a]]", ": outbound "},
 		{"twice", nil, "addr: a\naddr: b", "already defined"},
 		{"no YAML", nil, "addr: [", "read configuration"},
 		{"no mapping", nil, "- addr", "read configuration"},

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/openconsult/openconsult/auth/bearer"
+	"github.com/openconsult/openconsult/auth/login"
+	"github.com/openconsult/openconsult/auth/oauth"
+	"github.com/openconsult/openconsult/fhir/search"
+	"github.com/openconsult/openconsult/fhir/spec"
+	"github.com/openconsult/openconsult/fhir/store"
+)
+
+// A registry is who may sign in and which clients there are, for the commands
+// that keep them. Servers may run meanwhile.
+type registry struct {
+	base      string // public address of the API
+	accounts  *login.Login
+	authority *oauth.Server
+	pool      *sql.DB
+	database  *database
+}
+
+// withRegistry runs do on the database of the settings.
+func withRegistry(ctx context.Context, s *settings, do func(*registry) error) error {
+	db, err := reachDatabase(ctx, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	r, err := openRegistry(ctx, s, db)
+	if err != nil {
+		return errors.Join(err, db.stop())
+	}
+	return errors.Join(do(r), r.pool.Close(), db.stop())
+}
+
+func openRegistry(ctx context.Context, s *settings, db *database) (*registry, error) {
+	pool, err := sql.Open("postgres", db.dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	r := &registry{pool: pool, database: db, base: s.BaseURL}
+	if err := r.open(ctx, s); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return r, nil
+}
+
+func (r *registry) open(ctx context.Context, s *settings) error {
+	known, err := store.BaseURL(ctx, r.pool)
+	if err != nil {
+		return err
+	}
+	// What a token is for must be what the server answers to.
+	if r.base = cmp.Or(r.base, known); r.base == "" {
+		return errors.New("no server has run on this database yet, so its address is not known: give --base-url, or start it once")
+	}
+	if r.accounts, err = login.Open(ctx, r.pool, login.Config{Issuer: originOf(r.base)}); err != nil {
+		return err
+	}
+	r.authority, err = oauth.Open(ctx, r.pool, oauth.Config{
+		Issuer:   originOf(r.base),
+		FHIRBase: r.base,
+		HTTP:     bearer.NewClient(s.guard(r.base)),
+		Local:    isLocal(r.base),
+		Known:    scopeParameters,
+	})
+	return err
+}
+
+// originOf returns the origin of an address, such as https://fhir.example.org.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// scopeParameters reports whether a search parameter of a type may stand in a
+// scope. Those that clients have added may not: what they mean can change.
+func scopeParameters(typ, param string) bool {
+	r, err := search.NewRegistry(spec.R4(), "", 0, nil)
+	if err != nil {
+		return false
+	}
+	return scopeParameter(r, typ, param)
+}
+
+func scopeParameter(r *search.Registry, typ, param string) bool {
+	p := r.Param(typ, param)
+	if p == nil || p.Custom || strings.HasPrefix(param, "_") && param != "_tag" && param != "_security" {
+		return false
+	}
+	switch p.Type {
+	case search.TokenType, search.ReferenceType, search.URIType, search.DateType:
+		return true
+	}
+	return false
+}
