@@ -13,14 +13,14 @@ run: ## Set this machine up and serve the demo on http://localhost:8080/fhir
 	@.ci/serve
 
 test: ## Run the tests of PKG, all by default; they start a PostgreSQL of their own
-	@.ci/setup
+	@.ci/setup test
 	go test $(PKG)
 
 check: ## Hold the code against gofmt, vet, staticcheck, unparam, its import order and its budgets
 	@.ci/check
 
 race: ## Run the tests of PKG under the race detector (needs a C compiler)
-	@.ci/setup
+	@.ci/setup test
 	go test -race $(PKG)
 
 fuzz: ## Run every fuzz target of PKG for FUZZTIME, 30s by default

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,17 +33,16 @@ func (s *Server) identify(c *gin.Context, r route) error {
 // session returns the interactions of the request's sender. Without a Grant they
 // all refuse.
 func (s *Server) session(c *gin.Context) *interaction.Session {
-	return s.config.Engine.For(noteOf(c.Request).grant, originOf(c.Request))
+	return s.config.Engine.For(noteOf(c.Request).grant, s.originOf(c.Request))
 }
 
-// originOf says where a request came from: by the connection, since anybody can
-// write a header.
-func originOf(r *http.Request) interaction.Origin {
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
+// originOf says where a request came from.
+func (s *Server) originOf(r *http.Request) interaction.Origin {
+	o := interaction.Origin{Request: requestID(r)}
+	if from := s.config.Proxies.Address(r); from.IsValid() {
+		o.Address = from.String()
 	}
-	return interaction.Origin{Request: requestID(r), Address: address}
+	return o
 }
 
 // tokenParam is the parameter by which RFC 6750 lets a token stand in an address

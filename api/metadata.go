@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 )
 
 // capabilities serves GET [base]/metadata.
@@ -15,6 +16,27 @@ func (s *Server) capabilities(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.statement(c, statement, tag)
+}
+
+// compartment serves GET [base]/CompartmentDefinition/openconsult-patient.
+func (s *Server) compartment(c *gin.Context) error {
+	definition, tag, err := s.metadata.Compartment()
+	if err != nil {
+		return err
+	}
+	selection, err := selectionOf(c, access.Published().Type)
+	if err != nil {
+		return err
+	}
+	if definition, err = fhir.Subset(access.Published().Type, definition, selection); err != nil {
+		return err
+	}
+	return s.statement(c, definition, tag)
+}
+
+// statement answers with what is the same for everybody.
+func (s *Server) statement(c *gin.Context, statement []byte, tag string) error {
 	if _, err := negotiate(c.Request); err != nil {
 		return err
 	}

@@ -65,6 +65,7 @@ func (s *Server) routes() []route {
 	history := []string{"_since", "_at", "_count", "_page", "_summary", "_elements"}
 	routes := []route{
 		{"GET", "/metadata", public, "", s.capabilities, []string{"mode"}, false, false},
+		{"GET", "/" + access.Published().String(), public, "", s.compartment, subset, false, false},
 		{"GET", "/_history", granted, access.HistorySystem, s.history, history, false, false},
 		{"POST", "/:type", granted, access.Create, s.create, nil, true, false},
 		{"GET", "/:type/_history", granted, access.HistoryType, s.history, history, false, false},

@@ -49,6 +49,7 @@ type Config struct {
 	Started time.Time    // when; zero is now
 	Limits  Limits       // zero fields mean their defaults
 	Purge   bool         // serve $purge
+	Proxies Proxies      // in front of the server
 
 	// Caller says what the sender of a request may do. Nil means nobody may do
 	// anything that is not public.

@@ -30,6 +30,7 @@ type SignInConfig struct {
 	Issuers []bearer.Issuer // others whose tokens are good here
 	HTTP    *http.Client    // that asks them for their keys: one of [bearer.NewClient]
 	Log     *slog.Logger    // nil is slog.Default
+	Proxies Proxies         // in front of the server
 }
 
 // A SignIn knows who sends a request, by its token, and serves the pages and
@@ -79,7 +80,7 @@ func (s *SignIn) Forget(grant string) { s.tokens.Forget(grant) }
 func (s *SignIn) handler() http.Handler {
 	pages := web.New(web.Config{
 		Issuer: s.config.Authority.Issuer(), Login: s.config.Accounts, Server: s.config.Authority, Log: s.config.Log,
-		Patient: s.patient, Patients: s.patients, Search: s.search, Note: s.noteSession,
+		Patient: s.patient, Patients: s.patients, Search: s.search, Note: s.noteSession, Address: s.config.Proxies.Address,
 	})
 	return Smart(SmartConfig{Server: s.config.Authority, Pages: pages, Log: s.config.Log, Caller: s.tokens.Request, Sees: s.sees, Note: s.noteToken})
 }
@@ -161,9 +162,8 @@ func (s *SignIn) profile(ctx context.Context, c auth.Claims) (auth.Profile, erro
 	if err != nil {
 		return auth.Profile{}, err
 	}
-	// A person who signed in elsewhere is linked by that sign-in, not by the account.
-	linked := a.User == user || a.User == (fhir.Key{})
-	p.Active, p.Clearance, p.Roles = !a.Disabled && linked, a.Clearance, a.Roles
+	// Signing in elsewhere may have linked the account to somebody else, or to nobody.
+	p.Active, p.Clearance, p.Roles = !a.Disabled && a.User == user, a.Clearance, a.Roles
 	return p, nil
 }
 
@@ -210,11 +210,15 @@ func (s *SignIn) person(ctx context.Context, c auth.Claims, user fhir.Key) (auth
 // backend returns what is known of a client that acts for itself.
 func backend(c auth.Claims, client *oauth.Client) auth.Profile {
 	p := auth.Profile{Active: true, Clearance: client.Clearance, Roles: client.Roles, Organizations: client.Organizations}
-	if len(c.Organizations) > 0 {
+	p.All = client.All && len(client.Organizations) == 0
+	switch {
+	case len(c.Organizations) == 0:
+	case p.All:
+		p.Organizations = c.Organizations
+	default:
 		p.Organizations = common(c.Organizations, client.Organizations)
 		p.Active = len(p.Organizations) == len(c.Organizations)
 	}
-	p.All = client.All && len(client.Organizations) == 0
 	p.Parties = append(partiesOf(p.Organizations), access.Key{Kind: access.Author, Of: "Client/" + client.ID})
 	return p
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 )
@@ -14,7 +15,7 @@ func (s *smart) token(r *http.Request) (int, any, string, error) {
 	}
 	t, err := s.Server.Token(r.Context(), values, authorization)
 	if err != nil {
-		return 0, nil, named(r, values), err
+		return 0, nil, cmp.Or(named(r, values), anyClient), err
 	}
 	if err := s.Note(r.Context(), t); err != nil {
 		return 0, nil, t.Client, err
@@ -60,6 +61,10 @@ func named(r *http.Request, values url.Values) string {
 	return values.Get("client_id")
 }
 
+// anyClient stands for a client that need not say who it is, as one that refreshes
+// its token: why it is refused any registered origin may read.
+const anyClient = "*"
+
 // preflight answers a browser that asks whether a script may send a request. Its
 // client is not known yet, so any registered origin may; the answer itself is for
 // the origins of the client only.
@@ -76,7 +81,11 @@ func (s *smart) preflight(w http.ResponseWriter, r *http.Request) {
 
 // allowOrigin lets the scripts of a client read the answer.
 func (s *smart) allowOrigin(w http.ResponseWriter, r *http.Request, client string) {
-	if client != "" {
+	switch client {
+	case "":
+	case anyClient:
+		s.permit(w, r, "")
+	default:
 		s.permit(w, r, client)
 	}
 }

@@ -154,7 +154,12 @@ func (b *backing) standing(c access.Context, patient fhir.Key) (at access.Standi
 	staff, user := b.isStaff(), b.profile.User.ID != ""
 	switch {
 	case c == access.ForPatient && patient.ID != "":
-		return b.ofPatients([]string{patient.ID}), true
+		at = b.ofPatients([]string{patient.ID})
+		if staff {
+			// An app that is opened for a patient sees no more than who opened it.
+			at.Within = b.ofOrganizations(b.profile.Parties).Parties
+		}
+		return at, true
 	case c == access.ForUser && staff:
 		return b.ofOrganizations(b.profile.Parties), true
 	case c == access.ForUser && user:

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func TestTermsOf(t *testing.T) {
 		"no scope":                   {own, staff, "", "", ""},
 		"identity only":              {own, staff, "openid fhirUser", "", ""},
 		"staff":                      {own, staff, "user/*.rs", "user: open, party Practitioner/p, party PractitionerRole/r, party Organization/a, author Organization/a", "user/*.rs"},
-		"staff, patient in context":  {inPatient, staff, "patient/*.rs user/Task.r", "patient: " + sees1 + "; user: open, party Practitioner/p, party PractitionerRole/r, party Organization/a, author Organization/a", "patient/*.rs user/Task.r"},
+		"staff, patient in context":  {inPatient, staff, "patient/*.rs user/Task.r", "patient: " + sees1 + ", within 5; user: open, party Practitioner/p, party PractitionerRole/r, party Organization/a, author Organization/a", "patient/*.rs user/Task.r"},
 		"staff, no patient":          {own, staff, "patient/*.rs", "", ""},
 		"staff, scope of the system": {own, staff, "system/*.rs", "", ""},
 		"patient":                    {inPatient, patient, "patient/*.rs", "patient: " + sees1 + ", author Patient/1", "patient/*.rs"},
@@ -98,7 +99,11 @@ func standing(t access.Terms) string {
 		if at.All {
 			all = "all "
 		}
-		contexts = append(contexts, []string{"patient", "user", "system"}[i]+": "+all+strings.Join(words, ", "))
+		text := []string{"patient", "user", "system"}[i] + ": " + all + strings.Join(words, ", ")
+		if at.Within != nil {
+			text += fmt.Sprint(", within ", len(at.Within))
+		}
+		contexts = append(contexts, text)
 	}
 	return strings.Join(contexts, "; ")
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/spec"
 )
@@ -73,6 +74,13 @@ func New(s Served) (*Statements, error) {
 			return nil, fmt.Errorf("check the statement for mode %s: %w", mode, err)
 		}
 	}
+	body, _, err := statements.Compartment()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fhir.Decode("", body); err != nil {
+		return nil, fmt.Errorf("check the CompartmentDefinition: %w", err)
+	}
 	return statements, nil
 }
 
@@ -117,9 +125,14 @@ func (s *Statements) make(mode, base string, r *search.Registry) (statement, err
 	if err != nil {
 		return statement{}, fmt.Errorf("write the statement for mode %s: %w", mode, err)
 	}
+	return statement{body, tagOf(body)}, nil
+}
+
+// tagOf returns the entity tag of what is served as it is.
+func tagOf(body []byte) string {
 	h := fnv.New64a()
 	h.Write(body)
-	return statement{body, `W/"` + hex.EncodeToString(h.Sum(nil)) + `"`}, nil
+	return `W/"` + hex.EncodeToString(h.Sum(nil)) + `"`
 }
 
 type software struct {
@@ -172,6 +185,7 @@ type interaction struct {
 type resource struct {
 	Type              string        `json:"type"`
 	Profile           string        `json:"profile"`
+	Documentation     string        `json:"documentation,omitempty"`
 	Interaction       []interaction `json:"interaction"`
 	Versioning        string        `json:"versioning"`
 	ReadHistory       bool          `json:"readHistory"`
@@ -260,6 +274,9 @@ func (s *Statements) resource(typ string) resource {
 	}
 	if s.served.ConditionalDelete {
 		r.ConditionalDelete = "single"
+	}
+	if own := access.Published(); typ == own.Type {
+		r.Documentation = "GET " + own.String() + " says what patients see. It is the server's own: nobody changes it, it has no history, and searches do not find it."
 	}
 	r.Operation = s.operations()
 	return r

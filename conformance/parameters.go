@@ -75,7 +75,8 @@ func inclusionsOf(r *search.Registry) inclusions {
 	return in
 }
 
-// compartments returns the compartments that can be searched.
+// compartments returns the compartments that can be searched, and the one by which
+// access is decided.
 // https://hl7.org/fhir/R4/compartmentdefinition.html
 func compartments(r *search.Registry) []string {
 	if r == nil {
@@ -85,5 +86,5 @@ func compartments(r *search.Registry) []string {
 	for _, name := range []string{"device", "encounter", "patient", "practitioner", "relatedperson"} {
 		list = append(list, "http://hl7.org/fhir/CompartmentDefinition/"+name)
 	}
-	return list
+	return append(list, compartmentURL)
 }

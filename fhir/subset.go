@@ -83,6 +83,9 @@ func (s Selection) shows(e *spec.Element) bool {
 
 // tagged returns meta with the tag that marks an incomplete resource.
 func tagged(meta []byte) []byte {
+	if bytes.Contains(meta, []byte(subsetted)) {
+		return meta // it is one of an incomplete resource already
+	}
 	dst := []byte{'{'}
 	found := false
 	for _, m := range split(meta) {

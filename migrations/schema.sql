@@ -500,7 +500,7 @@ ALTER TABLE oauth_launch ADD CONSTRAINT oauth_launch_client_fkey FOREIGN KEY (cl
 ALTER TABLE oauth_refresh ADD CONSTRAINT oauth_refresh_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES oauth_grant(id) ON DELETE CASCADE;
 ALTER TABLE oauth_request ADD CONSTRAINT oauth_request_client_fkey FOREIGN KEY (client) REFERENCES oauth_client(id) ON DELETE CASCADE;
 
-CREATE FUNCTION access_give(giver bigint, sources bigint[], targets bigint[], keys bigint[], marks bigint[]) RETURNS void
+CREATE FUNCTION access_give(giver bigint, sources bigint[], targets bigint[], keys bigint[], marks bigint[], registers boolean) RETURNS void
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -536,6 +536,9 @@ BEGIN
       waited := pg_advisory_xact_lock_shared(x.target) IS NULL;
     END IF;
   END LOOP;
+  -- Nobody else changes gifts of what is locked now.
+  dropped := dropped || ARRAY(SELECT g FROM access_grant g WHERE registers AND g.basis <> giver
+    AND g.target = ANY (ARRAY(SELECT d.target FROM unnest(dropped) d WHERE d.step = 3)));
   -- What the given keys and the own ones lead to must stay as it is, too.
   next := giver || sources || ARRAY(SELECT c.key FROM unnest(added) c WHERE c.leads > 0);
   LOOP
@@ -559,7 +562,7 @@ BEGIN
       FROM res r JOIN ver v ON v.rid = r.rid AND v.ver = r.ver
       WHERE r.rid = ANY (next) AND NOT r.deleted AND v.acl IS NOT NULL);
   END IF;
-  DELETE FROM access_grant g USING unnest(dropped) d WHERE g.target = d.target AND g.key = d.key AND g.basis = giver;
+  DELETE FROM access_grant g USING unnest(dropped) d WHERE g.target = d.target AND g.key = d.key AND g.basis = d.basis;
   INSERT INTO access_grant SELECT a.* FROM unnest(added) a;
   IF met IS NULL THEN
     RETURN;
@@ -597,23 +600,56 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+CREATE FUNCTION access_new(own bigint[], sources bigint[], rid bigint) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+  waited boolean;
+  source bigint;
+  given access_grant;
+BEGIN
+  waited := pg_advisory_xact_lock(~rid) IS NULL OR pg_advisory_xact_lock_shared(rid) IS NULL;
+  FOREACH source IN ARRAY sources LOOP
+    waited := pg_advisory_xact_lock_shared(source) IS NULL;
+  END LOOP;
+  PERFORM FROM ver v WHERE v.rid = access_new.rid;
+  IF FOUND THEN
+    RETURN NULL;
+  END IF;
+  FOR given IN SELECT g.* FROM access_grant g WHERE g.target = ANY (rid || sources) LOOP
+    IF given.leads > 0 THEN
+      RETURN NULL;
+    ELSIF NOT given.key = ANY (own) THEN
+      own := own || given.key;
+    END IF;
+  END LOOP;
+  RETURN own;
+END $$;
 CREATE FUNCTION access_of(own bigint[], rid bigint) RETURNS bigint[]
     LANGUAGE plpgsql STABLE STRICT
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 DECLARE
-  effective bigint[] := own;
   next bigint[] := own || rid;
   given bigint[];
+  most smallint;
 BEGIN
   LOOP
-    SELECT array_agg(DISTINCT g.key), array_agg(DISTINCT g.key) FILTER (WHERE g.leads > 0) INTO given, next
-    FROM access_grant g WHERE g.target = ANY (next) AND NOT g.key = ANY (effective);
-    effective := effective || given;
-    IF next IS NULL THEN
-      RETURN effective;
+    SELECT array_agg(g.key), max(g.leads) INTO given, most FROM access_grant g WHERE g.target = ANY (next) AND NOT g.key = ANY (own);
+    IF given IS NULL THEN
+      RETURN own;
     END IF;
+    IF cardinality(given) > 4 THEN -- many may give the same
+      given := ARRAY(SELECT DISTINCT k FROM unnest(given) k);
+    END IF;
+    own := own || given;
+    IF most = 0 THEN
+      RETURN own;
+    END IF;
+    next := given;
   END LOOP;
 END $$;
 CREATE FUNCTION access_torn() RETURNS boolean
@@ -645,7 +681,7 @@ BEGIN
     RETURN;
   END IF;
   IF targets <> '{}' OR old.ver IS NOT NULL AND EXISTS (SELECT FROM access_grant g WHERE g.basis = rid) THEN
-    PERFORM access_give(rid, sources, targets, given, marks);
+    PERFORM access_give(rid, sources, targets, given, marks, type = 103 AND op <> 'I');
   END IF;
   IF op = 'D' THEN
     acl := old.acl;

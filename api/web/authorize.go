@@ -18,6 +18,10 @@ func (d *desk) authorize(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if err := d.Login.Enter(d.Address(r)); err != nil {
+		d.fail(w, r, err)
+		return
+	}
 	request, err := d.Server.Ask(r.Context(), form)
 	if err != nil {
 		d.fail(w, r, err)

@@ -398,7 +398,7 @@ func TestPatientAllowsAnApp(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(t)
 	p := b.signIn("ada", w.request(everything))
-	p.wants(t, 200, "Ada Lovelace", "10 December 1815", "Number ending 5919", w.app.URL, "Growth &lt;b&gt;Chart", "Keep access when you are not using the app", "Vital signs")
+	p.wants(t, 200, "Ada Lovelace", "10 December 1815", "NHS number ending 5919", w.app.URL, "Growth &lt;b&gt;Chart", "Keep access when you are not using the app", "Vital signs")
 	answer := w.redeem(t, b.post("/auth/consent", p.form("decision", "allow")))
 	if answer.Scope != everything || answer.Patient != "ada" || answer.RefreshToken == "" || answer.IDToken == "" {
 		t.Errorf("%+v", answer)

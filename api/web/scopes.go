@@ -31,6 +31,9 @@ func items(s auth.Scopes, inContext bool) []item {
 	for i, scope := range s.Resource {
 		it := item{ID: scopeID(i), Value: scope.Text, Checked: true}
 		it.Label, it.Detail = clause(scope, inContext)
+		if scope.Type == "*" && includesOther(s.Resource, scope) {
+			it.Detail += " Other things in this list are part of it."
+		}
 		if divisible(scope) {
 			it.Kinds, it.Choice = kindsOf(scope.Type), "all"
 		}
@@ -43,6 +46,13 @@ func items(s auth.Scopes, inContext bool) []item {
 		list = append(list, item{ID: "online-access", Value: "online_access", Checked: true, Label: "Stay connected while you are signed in"})
 	}
 	return list
+}
+
+// includesOther reports whether a scope for everything includes another of list.
+func includesOther(list []auth.Scope, all auth.Scope) bool {
+	return slices.ContainsFunc(list, func(s auth.Scope) bool {
+		return s.Text != all.Text && s.Context == all.Context && s.Allows&all.Allows != 0 && !isDirectory(s.Type)
+	})
 }
 
 func scopeID(i int) string { return "scope-" + strconv.Itoa(i+1) }

@@ -135,6 +135,8 @@ func TestClause(t *testing.T) {
 		{resourceScope("", access.ForUser, "MedicationDispense", all), "See, add, change and delete medication dispenses of everybody whose records you have access to"},
 		{resourceScope("", access.ForPatient, "FamilyMemberHistory", access.MayCreate), "Add family history of this patient"},
 		{resourceScope("", access.ForPatient, "*", access.MayUpdate|access.MaySearch), "See and change everything in the record of this patient"},
+		{resourceScope("", access.ForUser, "Practitioner", readSearch), "See names and details of professionals"},
+		{resourceScope("", access.ForPatient, "Organization", readSearch), "See practices, hospitals and other organisations"},
 		{vital, "See test results, measurements and observations of this patient, only vital signs, such as weight and blood pressure, only where status is final"},
 	} {
 		if got, _ := clause(tt.scope, true); got != tt.want {

@@ -122,6 +122,9 @@ func (d *desk) fail(w http.ResponseWriter, r *http.Request, err error) {
 		d.show(w, r, sheet{Title: "Something went wrong", Status: http.StatusInternalServerError, Body: trouble{Lead: "The fault is ours. Try again in a moment."}}, "error")
 		return
 	}
+	if o.Class == fhir.Busy {
+		w.Header().Set("Retry-After", "60")
+	}
 	d.show(w, r, sheet{Title: "This did not work", Status: status(o.Class), Body: trouble{Lead: o.Issues[0].Text}}, "error")
 }
 

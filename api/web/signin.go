@@ -119,6 +119,10 @@ func (d *desk) end(r *http.Request) error {
 
 // depart sends somebody to sign in at a provider.
 func (d *desk) depart(w http.ResponseWriter, r *http.Request) {
+	if err := d.Login.Enter(d.Address(r)); err != nil {
+		d.fail(w, r, err)
+		return
+	}
 	address, err := d.Login.Depart(r.Context(), r.PathValue("provider"), d.browser(w, r), r.URL.Query().Get("request"))
 	if err != nil {
 		d.fail(w, r, err)

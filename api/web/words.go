@@ -13,11 +13,12 @@ func clause(s auth.Scope, inContext bool) (label, detail string) {
 	label = verbs(s.Allows) + " " + noun(s.Type)
 	if s.Type == "*" {
 		label = verbs(s.Allows) + " everything in the record"
-		detail = "Every kind of information, now and in future, with all that is listed here by itself."
+		detail = "Every kind of information, now and in future."
 	}
 	switch {
 	case s.Context == access.ForUser && s.Type == "*":
 		label = verbs(s.Allows) + " everything in all records that you have access to"
+	case isDirectory(s.Type):
 	case s.Context == access.ForUser:
 		label += " of everybody whose records you have access to"
 	case inContext:
@@ -27,6 +28,16 @@ func clause(s auth.Scope, inContext bool) (label, detail string) {
 		label += ", only " + condition(s.Type, w)
 	}
 	return label, detail
+}
+
+// isDirectory reports whether resources of a type are about no patient.
+func isDirectory(typ string) bool {
+	switch typ {
+	case "Endpoint", "HealthcareService", "Location", "Medication", "Organization", "OrganizationAffiliation", "Practitioner", "PractitionerRole",
+		"Questionnaire", "Schedule", "Slot", "ValueSet", "CodeSystem":
+		return true
+	}
+	return false
 }
 
 // verbs says what permissions allow.
@@ -95,6 +106,8 @@ func noun(typ string) string {
 		return "visits and consultations"
 	case "FamilyMemberHistory":
 		return "family history"
+	case "HealthcareService":
+		return "services that are offered"
 	case "Immunization":
 		return "vaccinations"
 	case "MedicationRequest":
@@ -103,6 +116,8 @@ func noun(typ string) string {
 		return "medicines taken"
 	case "Observation":
 		return "test results, measurements and observations"
+	case "Organization":
+		return "practices, hospitals and other organisations"
 	case "Patient":
 		return "personal details (name, date of birth, address)"
 	case "Practitioner":
@@ -118,7 +133,7 @@ func noun(typ string) string {
 	case "ServiceRequest":
 		return "referrals and orders"
 	case "Task":
-		return "requests and how far they are"
+		return "requests for care"
 	}
 	return plural(spaced(typ))
 }

@@ -50,7 +50,8 @@ type RemoteKeys struct {
 	set    jose.JSONWebKeySet // of the last good answer
 	until  time.Time          // before it set is fresh
 	asked  time.Time          // when the last request ended
-	failed error              // why it failed
+	missed time.Time          // when the last one ended that was for a name not among them
+	failed error              // why the last one failed
 	turn   int                // how many requests there were
 }
 
@@ -64,9 +65,9 @@ func NewRemoteKeys(url string, client *http.Client, now func() time.Time) *Remot
 // without kid, the only one for alg. The error is [ErrNoKey] when there is
 // none, and another one when the keys cannot be read.
 func (r *RemoteKeys) Key(ctx context.Context, kid, alg string) (jose.JSONWebKey, error) {
-	set, turn, err := r.kept(kid)
+	set, a, err := r.kept(kid)
 	if err == nil && set == nil {
-		set, err = r.refresh(ctx, turn)
+		set, err = r.refresh(ctx, a)
 	}
 	if err != nil {
 		return jose.JSONWebKey{}, err
@@ -78,38 +79,45 @@ func (r *RemoteKeys) Key(ctx context.Context, kid, alg string) (jose.JSONWebKey,
 	return key, nil
 }
 
-// kept returns the keys to look in, nil when they must be read again after turn
-// requests, or an error when it is too early for that.
-func (r *RemoteKeys) kept(kid string) (*jose.JSONWebKeySet, int, error) {
+// An again is a reason to read the keys again.
+type again struct {
+	turn   int  // after so many requests
+	missed bool // for a name that is not among them
+}
+
+// kept returns the keys to look in, nil when they must be read again, or an error
+// when it is too early for that.
+func (r *RemoteKeys) kept(kid string) (*jose.JSONWebKeySet, again, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
 	since := now.Sub(r.asked)
 	known := kid == "" || slices.ContainsFunc(r.set.Keys, func(k jose.JSONWebKey) bool { return k.KeyID == kid })
+	a := again{r.turn, r.turn > 0 && !known}
 	switch {
 	case r.turn == 0:
-		return nil, 0, nil
+		return nil, a, nil
 	case known && now.Before(r.until):
-		return &r.set, r.turn, nil
+		return &r.set, a, nil
 	case r.failed != nil && since < failedFor:
-		return nil, r.turn, r.failed
-	case r.failed == nil && !known && since < forcedEvery:
-		return nil, r.turn, ErrNoKey
+		return nil, a, r.failed
+	case r.failed == nil && !known && now.Sub(r.missed) < forcedEvery:
+		return nil, a, ErrNoKey
 	}
-	return nil, r.turn, nil
+	return nil, a, nil
 }
 
-// refresh reads the keys, once for all that wait for it. It is for whoever
-// found that turn requests had been made.
-func (r *RemoteKeys) refresh(ctx context.Context, turn int) (*jose.JSONWebKeySet, error) {
+// refresh reads the keys, once for all that wait for it.
+func (r *RemoteKeys) refresh(ctx context.Context, a again) (*jose.JSONWebKeySet, error) {
 	done := r.flight.DoChan("", func() (any, error) {
-		if set, err, made := r.since(turn); made {
+		if set, err, made := r.since(a.turn); made {
 			return set, err
 		}
 		// It is for the others too if this caller leaves.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetTime)
 		defer cancel()
-		return r.store(r.fetch(ctx))
+		set, fresh, err := r.fetch(ctx)
+		return r.store(set, fresh, a.missed, err)
 	})
 	select {
 	case <-ctx.Done():
@@ -132,10 +140,13 @@ func (r *RemoteKeys) since(turn int) (set jose.JSONWebKeySet, err error, made bo
 }
 
 // store keeps what was read.
-func (r *RemoteKeys) store(set jose.JSONWebKeySet, fresh time.Duration, err error) (jose.JSONWebKeySet, error) {
+func (r *RemoteKeys) store(set jose.JSONWebKeySet, fresh time.Duration, missed bool, err error) (jose.JSONWebKeySet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked, r.failed, r.turn = r.now(), err, r.turn+1
+	if missed {
+		r.missed = r.asked
+	}
 	if err == nil {
 		r.set, r.until = set, r.asked.Add(fresh)
 	}

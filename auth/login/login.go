@@ -58,6 +58,7 @@ type Login struct {
 	db        *sql.DB
 	hasher    *hasher
 	providers map[string]*upstream
+	door      door
 }
 
 // Open returns a Login over a migrated database. It asks no provider anything

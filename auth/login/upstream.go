@@ -23,7 +23,8 @@ const awayFor = 10 * time.Minute
 // Depart returns the address of the provider to send a browser to. The cookie
 // browser is a secret of that browser, so that nobody else can come back in its
 // place; back comes back from Arrive. An unknown provider is an Outcome of class
-// Unknown, one that does not answer one of class Unavailable.
+// Unknown, one that does not answer one of class Unavailable; when too many have
+// left and not come back, it is one of class Busy.
 // https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth
 func (l *Login) Depart(ctx context.Context, provider, browser, back string) (address string, err error) {
 	u := l.providers[provider]
@@ -37,9 +38,15 @@ func (l *Login) Depart(ctx context.Context, provider, browser, back string) (add
 	state, nonce, verifier := Secret(), Secret(), oauth2.GenerateVerifier()
 	// Anybody may leave, so those who never came back are removed here too.
 	const depart = `WITH lost AS (DELETE FROM login_upstream WHERE began < $8)
-		INSERT INTO login_upstream (state, browser, provider, nonce, verifier, back, began) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+		INSERT INTO login_upstream (state, browser, provider, nonce, verifier, back, began)
+		SELECT $1::bytea, $2::bytea, $3, $4, $5, $6, $7::timestamptz
+		WHERE (SELECT count(*) FROM (SELECT FROM login_upstream WHERE began >= $8 LIMIT $9) AS away) < $9`
 	now := l.now()
-	if _, err := l.db.ExecContext(ctx, depart, digest(state), digest(browser), provider, nonce, verifier, back, now, now.Add(-awayFor)); err != nil {
+	done, err := l.db.ExecContext(ctx, depart, digest(state), digest(browser), provider, nonce, verifier, back, now, now.Add(-awayFor), maxAway)
+	switch err := changed(done, err); {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", fhir.Errorf(fhir.Busy, fhir.Throttled, "", "Too many people are signing in. Wait a minute and try again.")
+	case err != nil:
 		return "", fmt.Errorf("note who leaves for %s: %w", provider, err)
 	}
 	return u.departure(remote, state, nonce, verifier)

@@ -15,8 +15,9 @@ import (
 
 const (
 	requestLife = 10 * time.Minute
-	maxState    = 4096 // bytes; some clients keep more than a nonce in it
-	maxScopes   = 4096 // bytes; they travel in the header of each request
+	maxRequests = 10_000 // that are open: anybody may make one
+	maxState    = 4096   // bytes; some clients keep more than a nonce in it
+	maxScopes   = 4096   // bytes; they travel in the header of each request
 	maxNonce    = 512
 	maxHint     = 256
 )
@@ -30,7 +31,7 @@ type asking struct {
 
 // Ask checks an authorization request, which came in the query or in a form, and
 // keeps it for ten minutes. It returns a *PageError or a *RedirectError when the
-// request is not good.
+// request is not good, and an Outcome of class Busy when too many are open.
 // https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-authorization-code
 func (s *Server) Ask(ctx context.Context, form url.Values) (*Request, error) {
 	a := &asking{server: s, form: params(form)}
@@ -94,9 +95,15 @@ func (a *asking) findClient(ctx context.Context) error {
 }
 
 func (a *asking) checkOnce() error {
-	if name := a.form.twice("response_type", "scope", "state", "aud", "resource", "code_challenge", "code_challenge_method", "launch", "nonce",
-		"prompt", "max_age", "response_mode", "request", "request_uri", "login_hint", "display", "id_token_hint", "acr_values"); name != "" {
+	names := []string{"response_type", "scope", "state", "aud", "resource", "code_challenge", "code_challenge_method", "launch", "nonce",
+		"prompt", "max_age", "response_mode", "request", "request_uri", "login_hint", "display", "id_token_hint", "acr_values"}
+	if name := a.form.twice(names...); name != "" {
 		return a.refuse(invalidRequest, name+" is there twice.")
+	}
+	for _, name := range names {
+		if !isText(a.form.get(name)) {
+			return a.refuse(invalidRequest, name+" is not text.")
+		}
 	}
 	return nil
 }

@@ -98,6 +98,10 @@ func (s *Server) Issue(ctx context.Context, to Subject, scope string, d time.Dur
 		return "", fmt.Errorf("issue a token: the scopes %q are not understood", unknown)
 	case needsPatient(scopes) && to.Patient == "":
 		return "", errors.New("issue a token: patient/ scopes need a patient")
+	case to.User.ID != "" && scopes.In(access.ForSystem):
+		return "", errors.New("issue a token: system/ scopes are for a client alone; those of a person begin with user/ or patient/")
+	case to.User.ID == "" && (scopes.In(access.ForUser) || scopes.In(access.ForPatient)):
+		return "", errors.New("issue a token: the scopes of a client alone begin with system/")
 	}
 	if err := s.issuable(ctx, &to); err != nil {
 		return "", err

@@ -137,6 +137,9 @@ func (s *Server) NewSecret(ctx context.Context, id string) (string, error) {
 
 // Client returns the client with an id, active or not. It returns ErrNoClient.
 func (s *Server) Client(ctx context.Context, id string) (*Client, error) {
+	if !validClientID(id) {
+		return nil, ErrNoClient
+	}
 	var c Client
 	err := s.db.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM oauth_client WHERE id = $1`, id).Scan(c.fields()...)
 	switch {

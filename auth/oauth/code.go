@@ -25,6 +25,9 @@ func (s *Server) redeem(ctx context.Context, c Client, p params) (TokenResponse,
 	case !isVerifier(verifier):
 		return TokenResponse{}, refused(invalidRequest, "code_verifier is missing, or not 43 to 128 of A-Z a-z 0-9 - . _ ~.")
 	}
+	if !isText(uri) {
+		uri = "" // what the database cannot take is nobody's, and the code is used up all the same
+	}
 	refresh := newSecret()
 	g, nonce, err := s.useCode(ctx, c, redemption{hashOf(code), challengeOf(verifier), uri, hashOf(refresh)})
 	if err != nil {

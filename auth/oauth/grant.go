@@ -178,9 +178,10 @@ func (s *Server) RevokeClient(ctx context.Context, client string) error {
 	return s.end(ctx, `client = $2`, client)
 }
 
-// EndSession ends the grants that last as long as a browser session.
+// EndSession ends what was granted in a browser session and not meant to last
+// beyond it.
 func (s *Server) EndSession(ctx context.Context, session string) error {
-	return s.end(ctx, `session = $2 AND session <> '' AND reach = 'online'`, session)
+	return s.end(ctx, `session = $2 AND session <> '' AND reach <> 'offline'`, session)
 }
 
 // end revokes the grants for which a condition holds. Its parameters begin with

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -43,6 +44,10 @@ func (s *Server) MintLaunch(ctx context.Context, l Launch) (string, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return "", fmt.Errorf("encode a launch: %w", err)
+	}
+	// So JSON says what is no text, or text that the database cannot take.
+	if bytes.Contains(text, []byte(`\u0000`)) || bytes.Contains(text, []byte(`\ufffd`)) {
+		return "", refused(invalidRequest, "The launch has what is no text, or the character U+0000.")
 	}
 	handle := newSecret()
 	const insert = `INSERT INTO oauth_launch (hash, client, context, expires) VALUES ($1, $2, $3, $4)`

@@ -74,6 +74,33 @@ func (s *Server) refresh(ctx context.Context, c Client, p params) (TokenResponse
 	return t, err
 }
 
+// holder returns the public client that a refresh token was given to. Such a
+// client has nothing to prove when it refreshes, and need not name itself either:
+// what must be its own is the token.
+// https://www.rfc-editor.org/rfc/rfc6749#section-6
+func (s *Server) holder(ctx context.Context, token string) (Client, error) {
+	if token == "" {
+		return Client{}, refused(invalidRequest, "refresh_token is missing.")
+	}
+	const query = `SELECT client FROM oauth_grant WHERE id = (SELECT grant_id FROM oauth_refresh WHERE hash = $1)`
+	var id string
+	err := s.db.QueryRowContext(ctx, query, hashOf(token)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Client{}, badRefresh()
+	}
+	if err != nil {
+		return Client{}, fmt.Errorf("read whose a refresh token is: %w", err)
+	}
+	c, err := s.activeClient(ctx, id)
+	if err != nil {
+		return Client{}, err
+	}
+	if c == nil || !c.Public {
+		return Client{}, unknownClient()
+	}
+	return *c, nil
+}
+
 // checkSession ends the grant when it lasts as long as a browser session that is
 // gone.
 func (r *refreshing) checkSession(ctx context.Context) error {

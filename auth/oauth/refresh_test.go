@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -119,6 +120,37 @@ func TestRefreshRotates(t *testing.T) {
 	}
 }
 
+// TestRefreshUnnamed is a public client that does not name itself, as the parameters
+// of RFC 6749 section 6 and of SMART have it, and fhirclient does.
+func TestRefreshUnnamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.tokens(nil)
+	refresh := func(token string) (oauth.TokenResponse, error) {
+		return w.Token(t.Context(), url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}, "")
+	}
+	second, err := refresh(first.RefreshToken)
+	if err != nil || second.RefreshToken == first.RefreshToken || second.Client != "spa" || !w.live(second.AccessToken) {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	third, err := refresh(second.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = refresh(first.RefreshToken)
+	wants(t, err, "invalid_grant")
+	if w.live(third.AccessToken) {
+		t.Error("the new token is good after the old one was used")
+	}
+	_, err = refresh("6a1b4ae6-5f3f-4c52-a3cf-0d0b7ce8a7d2")
+	wants(t, err, "invalid_grant")
+	_, err = refresh("")
+	wants(t, err, "invalid_request")
+	web := w.tokens(map[string]string{"client_id": "web", "scope": "launch/patient offline_access patient/Patient.read"})
+	_, err = refresh(web.RefreshToken)
+	wants(t, err, "invalid_client")
+}
+
 func answerOf(_ oauth.TokenResponse, err error) error { return err }
 
 // TestRefreshRace uses one token of a public client many times at once, again and
@@ -197,6 +229,27 @@ func TestRefreshOnline(t *testing.T) {
 	wants(t, err, "invalid_grant")
 	if err := w.EndSession(t.Context(), ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEndSession is somebody who signs out: what was not asked for the time after
+// ends, whether or not it could be renewed.
+func TestEndSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for scope, lives := range map[string]bool{"launch/patient patient/*.rs": false, "launch/patient online_access patient/*.rs": false, "launch/patient offline_access patient/*.rs": true} {
+		r, err := w.Ask(t.Context(), request(map[string]string{"client_id": "web", "scope": scope}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := w.agree(r, oauth.Decision{Patient: "p1", Session: "s2"})
+		got, err := w.Token(t.Context(), redemption(q.Get("code"), map[string]string{"client_id": ""}), w.basic())
+		if err != nil || !w.live(got.AccessToken) {
+			t.Fatalf("%s: %+v, %v", scope, got, err)
+		}
+		if err := w.EndSession(t.Context(), "s2"); err != nil || w.live(got.AccessToken) != lives {
+			t.Errorf("%s: %v; it lives on: %t", scope, err, !lives)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/auth"
+	"github.com/openconsult/openconsult/fhir"
 )
 
 // asked is a Request as it is kept.
@@ -49,11 +50,17 @@ func (s *Server) keepRequest(ctx context.Context, r *Request) error {
 	if err != nil {
 		return fmt.Errorf("encode an authorization request: %w", err)
 	}
-	const insert = `INSERT INTO oauth_request (hash, client, asked, expires) VALUES ($1, $2, $3, $4)`
-	if _, err := s.db.ExecContext(ctx, insert, hashOf(r.ID), r.Client.ID, string(text), r.Expires); err != nil {
+	const insert = `INSERT INTO oauth_request (hash, client, asked, expires)
+		SELECT $1::bytea, $2, $3::jsonb, $4::timestamptz
+		WHERE (SELECT count(*) FROM (SELECT FROM oauth_request WHERE expires > $5 LIMIT $6) AS open) < $6`
+	done, err := s.db.ExecContext(ctx, insert, hashOf(r.ID), r.Client.ID, string(text), r.Expires, s.now(), maxRequests)
+	if err != nil {
 		return fmt.Errorf("keep an authorization request: %w", err)
 	}
-	return nil
+	if n, err := done.RowsAffected(); n == 1 || err != nil {
+		return err
+	}
+	return fhir.Errorf(fhir.Busy, fhir.Throttled, "", "Too many people are signing in. Wait a minute and try again.")
 }
 
 // Asked returns the request with an id, or a *PageError when there is none, it was

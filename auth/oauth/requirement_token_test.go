@@ -302,7 +302,42 @@ func TestEKeysFromInside(t *testing.T) {
 		wants(t, err, "invalid_client")
 		texts[err.Error()] = true
 	}
-	if asked.Load() != 0 || len(texts) > 1 {
+	if asked.Load() != 0 || len(texts) != 1 {
 		t.Errorf("asked %d times; answers %v", asked.Load(), texts)
+	}
+}
+
+// TestRequirementIntrospectionMethods introspects by each way that the server
+// announces.
+// https://hl7.org/fhir/smart-app-launch/STU2.2/token-introspection.html#authorization-to-perform-token-introspection
+func TestRequirementIntrospectionMethods(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	web, backend := w.tokens(map[string]string{"client_id": "web"}).AccessToken, w.backendToken().AccessToken
+	ways := map[string]func() (oauth.Introspection, error){
+		"client_secret_basic": func() (oauth.Introspection, error) { return w.introspect(web, w.basic(), nil) },
+		"client_secret_post": func() (oauth.Introspection, error) {
+			return w.introspect(web, "", url.Values{"client_id": {"web"}, "client_secret": {w.secret}})
+		},
+		"private_key_jwt": func() (oauth.Introspection, error) {
+			form := backendForm(w.signed(w.claim()))
+			form.Del("grant_type")
+			form.Del("scope")
+			return w.introspect(backend, "", form)
+		},
+	}
+	for _, way := range w.OpenIDConfiguration().IntrospectionMethods {
+		try := ways[way]
+		if try == nil {
+			t.Errorf("nothing tries %s", way)
+			continue
+		}
+		delete(ways, way)
+		if said, err := try(); err != nil || !said.Active {
+			t.Errorf("%s: %+v, %v", way, said, err)
+		}
+	}
+	if len(ways) > 0 {
+		t.Errorf("%d ways are not announced", len(ways))
 	}
 }

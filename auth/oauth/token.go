@@ -34,6 +34,13 @@ func (s *Server) Token(ctx context.Context, form url.Values, authorization strin
 			return TokenResponse{}, refused(invalidTarget, "%s is not the address of this FHIR server, which is %s.", name, s.config.FHIRBase)
 		}
 	}
+	if kind == "refresh_token" && authorization == "" && p.get("client_id")+p.get("client_assertion") == "" {
+		c, err := s.holder(ctx, p.get("refresh_token"))
+		if err != nil {
+			return TokenResponse{}, err
+		}
+		return s.refresh(ctx, c, p)
+	}
 	c, err := s.authenticate(ctx, p, authorization)
 	if err != nil {
 		return TokenResponse{}, err

@@ -13,21 +13,22 @@ import (
 
 // config is what the command line asks for, with every default filled in.
 type config struct {
-	base     string
-	dsn      string
-	raw      bool // the workload goes to the database
-	token    string
-	prefer   string
-	timeout  time.Duration
-	workload workload
-	typeName string
-	clients  int
-	requests int64
-	duration time.Duration
-	rate     float64
-	seed     uint64
-	set      int
-	people   int
+	base         string
+	dsn          string
+	raw          bool // the workload goes to the database
+	token        string
+	tokenCommand string
+	prefer       string
+	timeout      time.Duration
+	workload     workload
+	typeName     string
+	clients      int
+	requests     int64
+	duration     time.Duration
+	rate         float64
+	seed         uint64
+	set          int
+	people       int
 	// resources is the size of the corpus that is searched; only names the searches to measure.
 	resources int
 	only      string
@@ -48,6 +49,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&c.base, "base", "", "base `URL` of the server, such as http://127.0.0.1:8080/fhir (required but for raw workloads)")
 	f.StringVar(&c.dsn, "dsn", "", "database of an OpenConsult server, as lib/pq takes it (raw workloads; with search, its statements are measured as well)")
 	f.StringVar(&c.token, "token", "", "bearer `token` sent with every request")
+	f.StringVar(&c.tokenCommand, "token-command", "", fmt.Sprintf("shell `command` that prints the bearer token; it is run again every %v", renewToken))
 	f.StringVar(&c.prefer, "return", "", "send Prefer: return=`what` with writes: minimal, representation or OperationOutcome")
 	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "longest wait for one answer")
 	f.StringVar(&workloadName, "workload", "create", strings.Join(workloadNames(), ", ")+"; raw-create, raw-read and raw-update run the server's statements on -dsn")
@@ -116,6 +118,8 @@ func (c config) check() error {
 		return fmt.Errorf("-base %q: give the http or https URL of the server", c.base)
 	}
 	switch {
+	case c.token != "" && c.tokenCommand != "":
+		return errors.New("give one of -token and -token-command")
 	case !slices.Contains(typeNames(), c.typeName):
 		return fmt.Errorf("-type %q: give one of %s", c.typeName, strings.Join(typeNames(), ", "))
 	case !slices.Contains([]string{"", "minimal", "representation", "OperationOutcome"}, c.prefer):

@@ -45,16 +45,17 @@ func TestFlagDefaults(t *testing.T) {
 func TestFlagsRefused(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"":                               "-base",
-		"-base 127.0.0.1:8080":           "-base",
-		"-base http://h -workload think": `-workload "think": give one of create, read, vread, update, mixed, search`,
-		"-base http://h -type Basic":     "-type",
-		"-base http://h -n -1":           "-n",
-		"-base http://h -rate NaN":       "-rate",
-		"-base http://h -return all":     "-return",
-		"-base http://h -timeout 0s":     "-timeout",
-		"-base http://h create":          `unexpected argument "create"`,
-		"-base http://h -unknown":        "-unknown",
+		"":                                         "-base",
+		"-base 127.0.0.1:8080":                     "-base",
+		"-base http://h -workload think":           `-workload "think": give one of create, read, vread, update, mixed, search`,
+		"-base http://h -type Basic":               "-type",
+		"-base http://h -n -1":                     "-n",
+		"-base http://h -rate NaN":                 "-rate",
+		"-base http://h -return all":               "-return",
+		"-base http://h -timeout 0s":               "-timeout",
+		"-base http://h create":                    `unexpected argument "create"`,
+		"-base http://h -unknown":                  "-unknown",
+		"-base http://h -token a -token-command b": "one of -token and -token-command",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()

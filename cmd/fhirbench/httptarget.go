@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 const mediaType = "application/fhir+json"
@@ -17,31 +18,35 @@ const mediaType = "application/fhir+json"
 // bytes counted are those of the resource, and unpacking them is not the server's work. It follows no redirect, which would
 // measure two requests as one.
 type httpTarget struct {
-	wires *wires
-	base  url.URL
-
-	header     http.Header // of requests without a body; never changed
-	bodyHeader http.Header // of those with one
+	wires   *wires
+	base    url.URL
+	headers atomic.Pointer[headers]
+	stop    context.CancelFunc // ends the renewal of the token
 }
 
-func newHTTPTarget(c config) (*httpTarget, error) {
+func newHTTPTarget(ctx context.Context, c config) (*httpTarget, error) {
 	base, err := url.Parse(c.base)
 	if err != nil {
 		return nil, fmt.Errorf("-base: %w", err)
 	}
-	header := http.Header{"Accept": {mediaType}, "User-Agent": {"fhirbench"}}
-	if c.token != "" {
-		header.Set("Authorization", "Bearer "+c.token)
+	if c.tokenCommand != "" {
+		if c.token, err = printedToken(ctx, c.tokenCommand); err != nil {
+			return nil, err
+		}
 	}
-	withBody := header.Clone()
-	withBody.Set("Content-Type", mediaType)
-	if c.prefer != "" {
-		withBody.Set("Prefer", "return="+c.prefer)
+	t := &httpTarget{wires: newWires(base, c), base: *base}
+	t.headers.Store(newHeaders(c.token, c.prefer))
+	ctx, t.stop = context.WithCancel(ctx)
+	if c.tokenCommand != "" {
+		go t.renew(ctx, c)
 	}
-	return &httpTarget{wires: newWires(base, c), base: *base, header: header, bodyHeader: withBody}, nil
+	return t, nil
 }
 
-func (t *httpTarget) close() { t.wires.close() }
+func (t *httpTarget) close() {
+	t.stop()
+	t.wires.close()
+}
 
 func (t *httpTarget) do(ctx context.Context, o op) (answer, error) {
 	request, err := t.request(ctx, o)
@@ -82,11 +87,12 @@ func (t *httpTarget) request(ctx context.Context, o op) (*http.Request, error) {
 	}
 	address := t.base
 	address.Path = path
-	r.URL, r.Host, r.Header = &address, address.Host, t.header
+	h := t.headers.Load()
+	r.URL, r.Host, r.Header = &address, address.Host, h.plain
 	if o.body != nil {
-		r.Header = t.bodyHeader
+		r.Header = h.withBody
 	}
-	return r, nil
+	return r, h.err
 }
 
 // take reads the whole answer, which also frees the connection for the next request.

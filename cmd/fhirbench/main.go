@@ -39,7 +39,7 @@ func openTarget(ctx context.Context, c config) (target, error) {
 	if c.raw {
 		return openRaw(ctx, c)
 	}
-	return newHTTPTarget(c)
+	return newHTTPTarget(ctx, c)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

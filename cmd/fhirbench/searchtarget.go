@@ -21,7 +21,11 @@ func (t *httpTarget) search(ctx context.Context, address string, use func(io.Rea
 	if err != nil {
 		return answer{}, fmt.Errorf("search: %w", err)
 	}
-	r.URL, r.Host, r.Header = target, target.Host, t.header
+	h := t.headers.Load()
+	if h.err != nil {
+		return answer{}, fmt.Errorf("search: %w", h.err)
+	}
+	r.URL, r.Host, r.Header = target, target.Host, h.plain
 	var a answer
 	err = t.wires.exchange(r, func(resp *http.Response) error {
 		if a, err = take(refused(resp), op{kind: read}); err != nil || !a.ok() {

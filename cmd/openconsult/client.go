@@ -73,7 +73,7 @@ func clientAdd() *cobra.Command {
 	f.StringSliceVar(&g.client.Organizations, "org", nil, "ids of the Organizations that it acts for without a user")
 	f.BoolVar(&g.client.All, "all", false, "without a user it sees all that its scopes name, of every organisation")
 	f.StringSliceVar(&g.roles, "role", nil, "what it may do beyond scopes without a user: "+roleNames)
-	f.StringSliceVar(&g.client.Clearance, "clearance", nil, "labels that it may see without a user: R, V, PSY and so on")
+	f.StringSliceVar(&g.client.Clearance, "clearance", nil, "labels that it may see without a user: R, V, PSY and so on; * for all, which with --all it needs to choose ids")
 	f.BoolVar(&g.client.Launches, "launches", false, "it is an EHR: it may launch other apps")
 	f.BoolVar(&g.client.Introspects, "introspects", false, "it is a resource server: it may introspect tokens of all clients")
 	return c

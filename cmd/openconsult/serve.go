@@ -106,6 +106,10 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	if err != nil {
 		return err
 	}
+	proxies, err := s.proxies()
+	if err != nil {
+		return err
+	}
 	disk := newDisk(s, db)
 	engine := interaction.New(interaction.Config{Store: l.data})
 	config := api.Config{
@@ -115,6 +119,7 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 		Version:  version(),
 		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
 		Purge:    s.Purge,
+		Proxies:  proxies,
 		Writable: disk.writable,
 		Observe:  admin.observe,
 	}

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
+
+	"github.com/openconsult/openconsult/api"
 )
 
 // environmentPrefix begins the name of every setting in the environment:
@@ -31,6 +34,7 @@ type settings struct {
 	Issuers   string
 	Providers string
 	Outbound  []string
+	Proxies   []string
 
 	DSN     string
 	DataDir string
@@ -63,6 +67,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.Issuers, "issuers", "", "YAML file with other token issuers that are trusted")
 	f.StringVar(&s.Providers, "providers", "", "YAML file with OpenID providers that people may sign in at")
 	f.StringSliceVar(&s.Outbound, "outbound", nil, "all that the server may ask for keys and sign-in, as host:port, also in a private network; empty is every public https address")
+	f.StringSliceVar(&s.Proxies, "trusted-proxies", nil, "networks of the proxies in front of the server, such as 10.0.0.0/8, whose X-Forwarded-For is believed")
 	f.StringVar(&s.DSN, "dsn", "", "PostgreSQL to use; empty runs a private one in --data-dir")
 	f.StringVar(&s.DataDir, "data-dir", "openconsult-data", "directory of the private PostgreSQL")
 	f.IntVar(&s.Conns, "conns", 0, "database connections at most; 0 is four for each core")
@@ -94,11 +99,27 @@ func (s *settings) check() error {
 	refuse(s.Auth != "smart" && s.Auth != "none", "--auth is smart or none")
 	refuse(s.Audit != "on" && s.Audit != "off" && s.Audit != "auto", "--audit is on, off or auto")
 	refuse(s.Demo && s.Auth == "none", "--demo is for --auth=smart: without sign-in there is nothing to try it with")
+	if _, err := s.proxies(); err != nil {
+		problems = append(problems, err)
+	}
 	refuse(s.DSN == hidden, "--dsn is what openconsult config shows in place of the secret; give the DSN itself")
 	refuse(s.Conns < 0, "--conns is a number of connections, or 0 for four for each core")
 	refuse(!(s.DiskFree >= 0 && s.DiskFree <= 100), "--disk-free is a percentage, 0 to 100")
 	refuse(min(s.MaxBody, s.MaxBundle, s.MaxBinary) < 1, "--max-body, --max-bundle and --max-binary are at least 1")
 	return errors.Join(problems...)
+}
+
+// proxies returns the networks of trusted proxies.
+func (s *settings) proxies() (api.Proxies, error) {
+	var all api.Proxies
+	for _, text := range s.Proxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxies: %q is no network: write 10.0.0.0/8, or an address with /32 or /128", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 // complete fills what was not given as a flag from the environment and the

@@ -29,6 +29,10 @@ func openSignIn(ctx context.Context, s *settings, r *registry, engine *interacti
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := s.proxies()
+	if err != nil {
+		return nil, err
+	}
 	client := bearer.NewClient(s.guard(r.base))
 	r.accounts, err = login.Open(ctx, r.pool, login.Config{Issuer: originOf(r.base), Providers: providers, Find: engine.Identified, HTTP: client})
 	if err != nil {
@@ -51,7 +55,7 @@ func openSignIn(ctx context.Context, s *settings, r *registry, engine *interacti
 	if err != nil {
 		return nil, err
 	}
-	signIn = api.NewSignIn(api.SignInConfig{Engine: engine, Accounts: r.accounts, Authority: r.authority, Issuers: issuers, HTTP: client, Log: log})
+	signIn = api.NewSignIn(api.SignInConfig{Engine: engine, Accounts: r.accounts, Authority: r.authority, Issuers: issuers, HTTP: client, Log: log, Proxies: proxies})
 	return signIn, nil
 }
 

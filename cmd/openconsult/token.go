@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +55,9 @@ func (b *bearerOf) subject(ctx context.Context, r *registry) (oauth.Subject, err
 		if err != nil {
 			return oauth.Subject{}, err
 		}
+		if a.Disabled {
+			return oauth.Subject{}, fmt.Errorf("the account %s is disabled; openconsult user enable %[1]s changes that", a.Name)
+		}
 		patient := b.inContext
 		if a.User.Type == "Patient" {
 			patient = a.User.ID
@@ -70,12 +75,15 @@ func (b *bearerOf) issue(ctx context.Context, r *registry) (string, error) {
 		return "", err
 	}
 	scope := b.scope
-	if scope == "" && b.client != "" {
+	if b.client != "" {
 		c, err := r.authority.Client(ctx, b.client)
 		if err != nil {
 			return "", err
 		}
-		scope = c.Scopes
+		if i := slices.IndexFunc(b.organizations, func(o string) bool { return !slices.Contains(c.Organizations, o) }); i >= 0 {
+			return "", fmt.Errorf("%s does not act for %s; openconsult client list shows whom it acts for", b.client, b.organizations[i])
+		}
+		scope = cmp.Or(scope, c.Scopes)
 	}
 	if scope == "" {
 		return "", errors.New("say what the token is for: --scope 'patient/*.rs', for example")

@@ -49,7 +49,7 @@ func userAdd() *cobra.Command {
 	f.StringVar(&p.patient, "patient", "", "id of the Patient that the person is")
 	f.StringVar(&p.related, "related-person", "", "id of the RelatedPerson that the person is")
 	f.StringVar(&p.display, "display", "", "name that pages show")
-	f.StringSliceVar(&p.clearance, "clearance", nil, "labels that the person may see: R, V, PSY, HIV and so on")
+	f.StringSliceVar(&p.clearance, "clearance", nil, "labels that the person may see: R, V, PSY, HIV and so on; * for all")
 	f.StringSliceVar(&p.roles, "role", nil, "what the person may do beyond scopes: "+roleNames)
 	f.BoolVar(&p.passwordStdin, "password-stdin", false, "read the password from standard input")
 	return c

@@ -14,6 +14,7 @@ import (
 type Content struct {
 	Keys      []Key      // own keys of the content: see [Keys]
 	Gifts     []Gift     // see [Gifts]
+	Things    []Key      // resources that it takes along, as Itself: what a ServiceRequest supports itself with, the focus of a Task, attachments
 	Authors   []fhir.Key // see [Authors]
 	Reporters []fhir.Key // others who are said to tell what it says, as Observation.performer: only patients are held to them
 	Stranger  bool       // an author or reporter is named who is not a resource of this server
@@ -21,14 +22,14 @@ type Content struct {
 	Members   []string   // the patients in a Group, as "Patient/1"
 	Status    string     // its element status
 	Link      string     // of a Patient: its links
-	Excess    bool       // it names more gifts than it can make
+	Excess    bool       // it names more gifts than it can make, or more than MaxKeys
 
 	// Matches reports whether all conditions of a granular scope hold for it. Nil
 	// is no.
 	Matches func(where []Argument) bool
 	// Given reports whether it has one of some keys beside Keys: by gifts that stand
-	// in the table, or as Author keys that it keeps from the version before. Nil is
-	// no.
+	// in the table to what has one of Keys, and not to the resource itself, or as
+	// Author keys of it or of the version before. Nil is no.
 	Given func(any []Key) bool
 }
 
@@ -37,7 +38,8 @@ type Content struct {
 func NewContent(ix *search.Index, root fhir.Node) *Content {
 	c := &Content{Keys: Keys(ix, root), Status: root.Child("status").Text()}
 	gifts, ok := giftsOf(ix, root, c.Keys)
-	c.Gifts, c.Excess = gifts, !ok
+	c.Things = thingsOf(ix, root)
+	c.Gifts, c.Excess = gifts, !ok || len(c.Keys) > MaxKeys || len(c.Things) > MaxGifts
 	c.addAuthors(ix, root)
 	switch ix.Key.Type {
 	case "Task":

@@ -6,7 +6,8 @@
 // Every resource has keys, and every caller a [Grant]. A caller sees a resource if
 // one scope for its type gives a context (patient, user or system) in which one of
 // the caller's parties is among the keys, none of the labels that are denied is,
-// and the conditions of the scope hold. [Grant.View] makes that a [View], which
+// and the conditions of the scope hold. An app that staff have opened for a patient
+// sees what both that patient and they see. [Grant.View] makes that a [View], which
 // package searchsql writes as SQL and [View.Shows] says in Go. The zero Grant, the
 // zero View and the zero Branch show nothing. There are two sorts of refusal: what
 // the scopes do not name is Denied whatever is stored ([Grant.Allow]); a resource
@@ -61,6 +62,17 @@
 // does not see these but by taking part, so that a specialist does not learn of the
 // patient's other referrals. Compartment searches keep to R4, but for Task.
 //
+// [Compartment] says all of that as data, which the server publishes.
+//
+// # Withheld
+//
+// Patients and who acts for them are shown a Practitioner in part: neither telecom
+// and address with the use home, nor birthDate, nor the narrative ([Grant.Withheld]). It
+// is tagged SUBSETTED whether it has these or not, they do not search or sort by
+// what would tell it ([Grant.Tells]), a condition of a scope on that shows nothing,
+// and they do not write it. What is contained in other resources, and what a
+// stored Bundle has in it, is its container's content, and is shown as that is.
+//
 // # Labels
 //
 // R and V of v3-Confidentiality, and the policies of sensitivity and NOPAT of
@@ -84,6 +96,11 @@
 //     and organisations; a client for whoever is of its organisations; with
 //     AssertAuthor a person for colleagues, with AssertPatient either for a patient
 //     or a relative.
+//   - Staff change what they take part in or were given the record of, not what they
+//     were only shown; and neither the statements of another side nor, by deleting
+//     it, what that side has asked for. Profiles, tags and labels they may add.
+//   - Nobody takes along, as an attachment, a focus or with a referral, what they do not
+//     see: who does see it might go on with the resource and so give it for them.
 //   - What decides who sees has its own rules: the directory and definitions are the
 //     administrator's; a Patient that of the practices it is registered with, before
 //     and after, and its links the administrator's; RelatedPerson, Consent,

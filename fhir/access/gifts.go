@@ -12,6 +12,10 @@ import (
 // and is refused by [Grant.MayWrite].
 const MaxGifts = 2000
 
+// MaxKeys is how many access keys the content of a resource can have. The database
+// holds a lock for each while it writes, of which there are not many for all.
+const MaxKeys = 1000
+
 // Gifts returns what a resource, whose own keys are own, gives to others, in order
 // and none twice: what its content names, whether or not its writer may give it,
 // which [Grant.Gives] says. Its index is ix, and root is the resource.
@@ -57,6 +61,14 @@ type sharing struct {
 func (s *sharing) target(kind Kind, k fhir.Key) {
 	if k.ID != "" {
 		s.targets = append(s.targets, Key{kind, k.String()})
+	}
+}
+
+// thing has the resource k be given, unless all see it: a gift would only say of
+// who is in the directory whose they are.
+func (s *sharing) thing(k fhir.Key) {
+	if !isOpen(k.Type) {
+		s.target(Itself, k)
 	}
 }
 
@@ -162,11 +174,37 @@ func (s *sharing) referral() {
 			s.target(Itself, k)
 		}
 	}
-	for _, element := range [...]string{"supportingInfo", "reasonReference", "insurance"} {
-		for n := range s.root.Each(element) {
-			s.target(Itself, ours(s.ix, n))
+	s.things()
+}
+
+// things has what a referral, a task or an attachment takes along be given.
+func (s *sharing) things() {
+	switch s.ix.Key.Type {
+	case "ServiceRequest":
+		for _, element := range [...]string{"supportingInfo", "reasonReference", "insurance"} {
+			for n := range s.root.Each(element) {
+				s.thing(ours(s.ix, n))
+			}
+		}
+	case "Task":
+		for k := range named(s.ix, "focus") {
+			s.thing(k)
+		}
+	case "Communication", "DocumentReference", "DiagnosticReport", "Media", "QuestionnaireResponse":
+		for text := range attached(s.root) {
+			if k := literal(s.ix, text); k.Type == "Binary" {
+				s.target(Itself, k)
+			}
 		}
 	}
+}
+
+// thingsOf returns what a resource takes along, whether or not its status is one
+// in which it gives that to somebody.
+func thingsOf(ix *search.Index, root fhir.Node) []Key {
+	s := sharing{ix: ix, root: root}
+	s.things()
+	return sorted(s.targets)
 }
 
 // task gives the patient and the focus of a Task to who does it and who asks for
@@ -184,15 +222,13 @@ func (s *sharing) task() (gifts []Gift, ok bool) {
 		}
 	}
 	s.target(Itself, patient)
-	for k := range named(s.ix, "focus") {
-		s.target(Itself, k)
-	}
+	s.things()
 	gifts, ok = s.gifts()
 	if patient.ID == "" || !s.names(patient, "owner", "requester") {
 		return gifts, ok
 	}
 	for k := range named(s.ix, "focus") {
-		if k != patient {
+		if k != patient && !isOpen(k.Type) {
 			gifts = append(gifts, Gift{Key{Itself, k.String()}, Key{Patient, patient.String()}})
 		}
 	}
@@ -220,11 +256,7 @@ func (s *sharing) names(k fhir.Key, codes ...string) bool {
 // attachments has who sees the resource see its attachments, and who does not for
 // its labels not see them.
 func (s *sharing) attachments(own []Key) {
-	for text := range attached(s.root) {
-		if k := literal(s.ix, text); k.Type == "Binary" {
-			s.target(Itself, k)
-		}
-	}
+	s.things()
 	if len(s.targets) == 0 {
 		return
 	}

@@ -45,7 +45,7 @@ func TestGifts(t *testing.T) {
 		"task of somebody else": {task + `ready","requester":{"reference":"Patient/2"}}`, "itself Patient/1 <- party Organization/b | itself ServiceRequest/s <- party Organization/b"},
 		"attachment": {`{"resourceType":"Communication","id":"c","status":"completed","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"NOPAT"}]},"sender":{"reference":"Organization/a"},"recipient":[{"reference":"Patient/1"}],
 			"payload":[{"contentString":"x"},{"contentAttachment":{"url":"Binary/b"}},{"contentAttachment":{"url":"` + base + `/Binary/b"}},{"contentAttachment":{"url":"Patient/2"}},{"contentAttachment":{"url":"https://other.example.org/Binary/x"}}]}`,
-			"itself Binary/b <- sees Patient/1 | itself Binary/b <- party Organization/a | itself Binary/b <- label NOPAT | itself Binary/b <- itself Communication/c"},
+			"itself Binary/b <- sees Patient/1 | itself Binary/b <- party Organization/a | itself Binary/b <- label * | itself Binary/b <- label NOPAT | itself Binary/b <- itself Communication/c"},
 		"document": {`{"resourceType":"DocumentReference","id":"d","status":"current","subject":{"reference":"Patient/1"},"content":[{"attachment":{"url":"Binary/b"}},{"attachment":{"url":"Binary/c/_history/1"}}]}`,
 			"itself Binary/b <- sees Patient/1 | itself Binary/b <- record Patient/1 | itself Binary/b <- itself DocumentReference/d | itself Binary/c <- sees Patient/1 | itself Binary/c <- record Patient/1 | itself Binary/c <- itself DocumentReference/d"},
 		"report": {`{"resourceType":"DiagnosticReport","id":"d","status":"final","code":{"text":"x"},"presentedForm":[{"url":"Binary/b"}]}`, "itself Binary/b <- itself DiagnosticReport/d"},
@@ -87,6 +87,23 @@ func TestTooManyGifts(t *testing.T) {
 			t.Errorf("%d recipients: %d gifts, excess: %v", recipients, len(c.Gifts), c.Excess)
 		}
 		if err := Trusted("test").MayWrite(Write{Interaction: Create, Type: "Communication", New: c}); (err == nil) != ok {
+			t.Errorf("%d recipients: %v", recipients, err)
+		}
+	}
+}
+
+// TestTooManyKeys: a message to very many is refused, since the database holds a
+// lock for each of them while it is written.
+func TestTooManyKeys(t *testing.T) {
+	t.Parallel()
+	r := registry(t)
+	for recipients, ok := range map[int]bool{MaxKeys: true, MaxKeys + 1: false} {
+		var to []string
+		for i := range recipients {
+			to = append(to, `{"reference":"PractitionerRole/`+strconv.Itoa(i)+`"}`)
+		}
+		ix, root := indexed(t, r, `{"resourceType":"Communication","id":"c","status":"completed","recipient":[`+strings.Join(to, ",")+`]}`)
+		if err := Trusted("test").MayWrite(Write{Interaction: Create, Type: "Communication", New: NewContent(ix, root)}); (err == nil) != ok {
 			t.Errorf("%d recipients: %v", recipients, err)
 		}
 	}

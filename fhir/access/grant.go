@@ -45,6 +45,7 @@ type Scope struct {
 type Standing struct {
 	All     bool  // sees whatever its scopes name, but for Denied
 	Parties []Key // sees what has one of these keys; Open is among them
+	Within  []Key // of that only what has one of these as well; nil: all of it
 	Denied  []Key // sees nothing that has one of these, which are labels
 }
 
@@ -112,12 +113,13 @@ func (g Grant) ID() string {
 // which one of its branches holds. A View without branches shows nothing.
 type View []Branch
 
-// A Branch holds for a resource that is of one of Types, has one of Parties and
-// none of Denied, and for which all of Where holds.
+// A Branch holds for a resource that is of one of Types, has one of Parties, one of
+// Within and none of Denied, and for which all of Where holds.
 type Branch struct {
 	Types   []string // nil: of any type
 	All     bool     // Parties does not matter
 	Parties []Key
+	Within  []Key // nil: does not matter
 	Denied  []Key
 	Where   []Argument // of the type searched; with Where there is one type only
 }
@@ -125,7 +127,7 @@ type Branch struct {
 // Unlimited reports whether v shows everything.
 func (v View) Unlimited() bool {
 	return slices.ContainsFunc(v, func(b Branch) bool {
-		return b.All && b.Types == nil && len(b.Denied) == 0 && len(b.Where) == 0
+		return b.All && b.Types == nil && b.Within == nil && len(b.Denied) == 0 && len(b.Where) == 0
 	})
 }
 

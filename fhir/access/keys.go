@@ -11,7 +11,8 @@ import (
 )
 
 // Keys returns the keys that the content of a resource gives it, sorted and none
-// twice; nil is none. Its index is ix, and root is the resource. Author keys are
+// twice; nil is none. With any label there is that of [AnyLabel]: what lacks it
+// need not be held against each. Its index is ix, and root is the resource. Author keys are
 // not among them, since the content does not say them, nor what other resources
 // give it.
 func Keys(ix *search.Index, root fhir.Node) []Key {
@@ -26,7 +27,7 @@ func Keys(ix *search.Index, root fhir.Node) []Key {
 	keys = appendSpecial(keys, ix, root)
 	for n := range root.Child("meta").Each("security") {
 		if l := labelOf(n.Child("system").Text(), n.Child("code").Text()); l != "" {
-			keys = append(keys, Key{Label, l})
+			keys = append(keys, Key{Label, l}, Key{Label, AnyLabel})
 		}
 	}
 	if len(keys) == 0 {

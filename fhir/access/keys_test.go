@@ -82,9 +82,9 @@ func TestKeys(t *testing.T) {
 		"basic":                 {`{"resourceType":"Basic","id":"b","code":{"text":"x"},"subject":{"reference":"Patient/1"},"author":{"reference":"Practitioner/p"}}`, "sees Patient/1, record Patient/1, party Practitioner/p"},
 		"labels": {`{"resourceType":"Basic","id":"b","code":{"text":"x"},"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"},{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"},
 			{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"NOPAT"},{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"psy"},{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"NODSCLCD"},
-			{"system":"http://example.org","code":"V"},{"code":"V"}]}}`, "label NOPAT, label PSY, label R"},
+			{"system":"http://example.org","code":"V"},{"code":"V"}]}}`, "label *, label NOPAT, label PSY, label R"},
 		"labels of old systems": {`{"resourceType":"Basic","id":"b","code":{"text":"x"},"meta":{"security":[{"system":"http://hl7.org/fhir/v3/Confidentiality","code":"V"},{"system":"urn:oid:2.16.840.1.113883.5.4","code":"HIV"},{"system":"urn:oid:2.16.840.1.113883.5.25","code":"S"}]}}`,
-			"label HIV, label R, label V"},
+			"label *, label HIV, label R, label V"},
 	} {
 		ix, root := indexed(t, r, tt.src)
 		keys := Keys(ix, root)

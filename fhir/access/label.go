@@ -9,7 +9,7 @@ import (
 // for them, whatever they may see besides.
 const NoPatient = "NOPAT"
 
-// AnyLabel is the clearance for all labels.
+// AnyLabel is the clearance for all labels, and a label of all that has one.
 const AnyLabel = "*"
 
 // labelOf returns the code under which a security label can hide a resource, or

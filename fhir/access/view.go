@@ -15,15 +15,16 @@ func (v View) Shows(typ string, keys []Key, matches func([]Argument) bool) bool 
 	return slices.ContainsFunc(v, func(b Branch) bool { return b.shows(typ, has, matches) })
 }
 
+// Admits reports whether b holds for a resource that has one of some keys if has
+// says so, but for its type and conditions.
+func (b Branch) Admits(has func([]Key) bool) bool {
+	return (b.All || len(b.Parties) > 0 && has(b.Parties)) && (b.Within == nil || has(b.Within)) && (len(b.Denied) == 0 || !has(b.Denied))
+}
+
 // shows reports whether b holds for a resource that has one of some keys if has
 // says so.
 func (b Branch) shows(typ string, has func([]Key) bool, matches func([]Argument) bool) bool {
-	switch {
-	case b.Types != nil && !slices.Contains(b.Types, typ):
-		return false
-	case !b.All && (len(b.Parties) == 0 || !has(b.Parties)):
-		return false
-	case len(b.Denied) > 0 && has(b.Denied):
+	if b.Types != nil && !slices.Contains(b.Types, typ) || !b.Admits(has) {
 		return false
 	}
 	return len(b.Where) == 0 || matches != nil && matches(b.Where)
@@ -42,7 +43,7 @@ func (g Grant) ReadsSelf(k fhir.Key) bool { return g.terms.Self && k.ID != "" &&
 func (t *Terms) view(needs Permission, typ string) View {
 	var v viewer
 	for _, s := range t.Scopes {
-		if s.Allows&needs != 0 && (typ == "" || s.Type == "*" || s.Type == typ) {
+		if s.Allows&needs != 0 && (typ == "" || s.Type == "*" || s.Type == typ) && !t.tells(s, typ) {
 			v.add(s, typ == "")
 		}
 	}
@@ -94,7 +95,7 @@ func (v *viewer) view(standings map[Context]Standing) View {
 		}
 		slices.Sort(b.Types)
 		at := standings[v.contexts[i]]
-		b.All, b.Parties, b.Denied = at.All, at.Parties, at.Denied
+		b.All, b.Parties, b.Within, b.Denied = at.All, at.Parties, at.Within, at.Denied
 		view = append(view, b)
 	}
 	return view

@@ -12,14 +12,17 @@ import (
 type Write struct {
 	Interaction Interaction // Create, Update, Patch or Delete
 	Type        string
-	Old         *Content          // the version that it follows; nil for none
-	New         *Content          // nil for Delete
-	Patients    map[string]bool   // of the patients that Asks returns, as "Patient/1": those that the writer sees
-	Records     map[string]bool   // of the same: those whose record the writer was given, so that their Record key shows it
-	Authors     map[fhir.Key]bool // of the authors that Asks returns: those of the writer's organisations, and patients that the writer sees
+	Old         *Content            // the version that it follows; nil for none
+	Things      map[Key]bool        // of what Names returns: what the writer sees, by the scopes that they write by or any others
+	Meta        bool                // only profiles, tags and labels differ from Old
+	New         *Content            // nil for Delete
+	Patients    map[string]bool     // of the patients that Asks returns, as "Patient/1": those that the writer sees
+	Records     map[string]bool     // of the same: those whose record the writer was given, so that their Record key shows it
+	Sides       map[string][]string // of the same: the ids of those of the writer's organisations that it is shown to
+	Authors     map[fhir.Key]bool   // of the authors that Asks returns: those of the writer's organisations, and patients that the writer sees
 }
 
-// Asks returns whom Patients, Records and Authors have to tell of: the patients
+// Asks returns whom Patients, Records, Sides and Authors have to tell of: the patients
 // that a Write names, as "Patient/1", and its authors. Each comes once and in
 // order.
 func (w Write) Asks() (patients []string, authors []fhir.Key) {
@@ -33,12 +36,21 @@ func (w Write) Asks() (patients []string, authors []fhir.Key) {
 	return slices.Compact(patients), sortedNames(authors)
 }
 
+// Names returns the resources that the new version takes along and the old one did
+// not, of which Things has to tell.
+func (w Write) Names() []Key {
+	if w.New == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(w.New.Things), func(k Key) bool { return w.Old != nil && slices.Contains(w.Old.Things, k) })
+}
+
 // MayWrite returns nil if g may perform w, and otherwise an Outcome of class
 // Denied, or Unprocessable for what nobody like this caller may do whatever it is
 // about. The rules are in the package documentation.
 func (g Grant) MayWrite(w Write) error {
 	if w.New != nil && w.New.Excess {
-		return fhir.Errorf(fhir.Unprocessable, fhir.TooCostly, w.Type, "The %s has others see too much: name at most %d pairs of a resource and of somebody who is to see it.", w.Type, MaxGifts)
+		return fhir.Errorf(fhir.Unprocessable, fhir.TooCostly, w.Type, "The %s names too many: at most %d patients and others who take part in it, and %d pairs of a resource and of somebody who is to see it.", w.Type, MaxKeys, MaxGifts)
 	}
 	if g.trusted {
 		return nil
@@ -54,6 +66,9 @@ func (g Grant) MayWrite(w Write) error {
 	if err := rules(); err != nil || w.New == nil {
 		return err
 	}
+	if err := r.seesThings(); err != nil {
+		return err
+	}
 	if err := r.keepsLabels(); err != nil {
 		return err
 	}
@@ -66,7 +81,7 @@ type writer struct {
 	grant Grant
 	terms *Terms
 	view  View
-	own   []Key // the parties of view
+	own   []Key // the parties of view, those of Within among them
 	all   bool  // a branch of view shows all of the type
 }
 
@@ -76,23 +91,14 @@ func (g Grant) writer(w Write) *writer {
 		r.view = g.terms.view(n, w.Type)
 	}
 	for _, b := range r.view {
-		r.own = append(r.own, b.Parties...)
-		r.all = r.all || b.All && len(b.Where) == 0
+		r.own = append(append(r.own, b.Parties...), b.Within...)
+		r.all = r.all || b.All && b.Within == nil && len(b.Where) == 0
 	}
 	return r
 }
 
-// isPatient reports whether the rules for patients and who acts for them hold: for
-// everybody who is not known to be staff or a client with no user.
-func (r *writer) isPatient() bool {
-	switch r.terms.User.Type {
-	case "Practitioner", "PractitionerRole":
-		return false
-	case "":
-		return r.terms.Patient.ID != ""
-	}
-	return true
-}
+// isPatient reports whether the rules for patients and who acts for them hold.
+func (r *writer) isPatient() bool { return r.terms.isPatient() }
 
 func (r *writer) denied(expression, format string, args ...any) error {
 	return fhir.Errorf(fhir.Denied, fhir.Forbidden, expression, format, args...)
@@ -122,8 +128,22 @@ func (r *writer) keepsLabels() error {
 		return nil
 	}
 	for _, k := range r.Old.Keys {
-		if k.Kind == Label && !slices.Contains(r.New.Keys, k) {
+		if k.Kind == Label && k.Of != AnyLabel && !slices.Contains(r.New.Keys, k) {
 			return r.denied(r.Type+".meta.security", "You may not take the label %s away.", k.Of)
+		}
+	}
+	return nil
+}
+
+// seesThings sees to it that nobody names what they do not see where naming gives
+// it to others: somebody who does see it might go on with it and give it for them.
+func (r *writer) seesThings() error {
+	if r.all {
+		return nil
+	}
+	for _, k := range r.Names() {
+		if !r.Things[k] {
+			return fhir.Errorf(fhir.Unprocessable, fhir.BusinessRule, r.Type, "The %s takes something along that you do not see, or that is not there: check its references and attachments.", r.Type)
 		}
 	}
 	return nil
@@ -166,13 +186,37 @@ func (r *writer) authorKeys() []Key {
 		return nil
 	}
 	var keys []Key
-	for _, id := range r.terms.Organizations {
+	for _, id := range r.authoring() {
 		keys = append(keys, Key{Author, "Organization/" + id})
 	}
 	if len(keys) == 0 && r.terms.User.ID == "" && r.terms.Client != "" {
 		keys = append(keys, Key{Author, "Client/" + r.terms.Client})
 	}
 	return sorted(keys)
+}
+
+// authoring returns the ids of the organisations that a new resource is from. Of
+// several it is those that see whom it is about: what is written for one of them
+// is not for the others. If none does, it is from a client itself, and from a person
+// for all of them.
+func (r *writer) authoring() []string {
+	all, subjects := r.terms.Organizations, Subjects(r.New.Keys)
+	if len(all) < 2 {
+		return all
+	}
+	some := slices.DeleteFunc(slices.Clone(all), func(id string) bool {
+		return len(subjects) == 0 || slices.ContainsFunc(subjects, func(of string) bool { return !r.isShown(of, id) })
+	})
+	if len(some) == 0 && r.terms.User.ID != "" {
+		return all
+	}
+	return some
+}
+
+// isShown reports whether one of the writer's organisations sees a patient, or gets
+// the record with what is written.
+func (r *writer) isShown(patient, organization string) bool {
+	return slices.Contains(r.Sides[patient], organization) || slices.Contains(r.New.Gifts, Gift{Key{Record, patient}, Key{Party, "Organization/" + organization}})
 }
 
 // patientAuthor returns the key of a patient for what names no patient.

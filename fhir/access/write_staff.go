@@ -8,7 +8,7 @@ import (
 
 // mayAsStaff holds for staff, and for clients with no user.
 func (r *writer) mayAsStaff() error {
-	for _, rule := range [...]func() error{r.mayWriteType, r.knowsPatients, r.speaksForAuthors} {
+	for _, rule := range [...]func() error{r.mayWriteType, r.mayChange, r.knowsPatients, r.speaksForAuthors} {
 		if err := rule(); err != nil {
 			return err
 		}
@@ -35,6 +35,46 @@ func (r *writer) mayWriteType() error {
 		}
 	}
 	return nil
+}
+
+// mayChange guards what is there already. Whoever was only shown something, as with
+// a referral, does not change it: it takes the record, or to take part. And what
+// somebody has said, only their side changes; nobody else deletes what they asked
+// for.
+func (r *writer) mayChange() error {
+	switch {
+	case r.Old == nil || r.all || isOpen(r.Type):
+		return nil
+	case !r.takesPart(r.Old):
+		return r.denied(r.Type, "You may see this %s, but not change it: that is for who takes part in it, or was given the record.", r.Type)
+	case r.Meta || r.grant.Has(Administer) || len(r.Old.Authors) == 0 || slices.ContainsFunc(r.Old.Authors, r.isOfSide):
+		return nil
+	case r.New == nil || isStatement(r.Type):
+		return r.denied(authorElement(r.Type), "Only who this %s is from, and their organisation, may change or delete it.", r.Type)
+	}
+	return nil
+}
+
+// isStatement reports whether resources of a type say what their authors have
+// said. Others are worked on by who was asked to.
+func isStatement(typ string) bool {
+	switch typ {
+	case "Communication", "CommunicationRequest", "DocumentReference", "Provenance", "QuestionnaireResponse":
+		return true
+	}
+	return false
+}
+
+// takesPart reports whether a party of the writer is among what c names, wrote it,
+// or was given the record that it is part of.
+func (r *writer) takesPart(c *Content) bool {
+	own := slices.DeleteFunc(slices.Clone(r.own), func(k Key) bool { return k.Kind != Party && k.Kind != Author })
+	return intersects(c.Keys, own) || c.Given != nil && c.Given(own)
+}
+
+// isOfSide reports whether an author is the writer, or a colleague.
+func (r *writer) isOfSide(author fhir.Key) bool {
+	return r.speaksFor(author) || author.Type != "Patient" && author.Type != "RelatedPerson" && r.Authors[author]
 }
 
 // mayWritePatient lets the practice where a patient is registered write the

@@ -23,6 +23,7 @@ func counted(n int) string {
 	return strings.Join(numbers, "|")
 }
 
+// TestLimits (attack D9) evaluates what would take too long, or too much memory.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	ten := "(" + counted(10) + ")"

@@ -356,7 +356,9 @@ func TestReferral(t *testing.T) {
 	found(t, c, "Patient", "Patient/a")
 	// What the referring doctor does not see cannot be given on.
 	_, err = doctor.Create(t.Context(), decode(t, refer("active", "b")))
-	done(t, "a referral that names what its author does not see", err)
+	_, missing := doctor.Create(t.Context(), decode(t, refer("active", "missing")))
+	refused(t, "a referral that names what its author does not see", err, fhir.Unprocessable)
+	same(t, "a referral that names what its author does not see", err, missing)
 	found(t, c, "Observation", "Observation/in")
 	_, err = doctor.Patch(t.Context(), made.Key, interaction.Change{JSON: []byte(`[{"op":"replace","path":"/status","value":"revoked"}]`)}, store.Anything)
 	done(t, "the end of a referral", err)

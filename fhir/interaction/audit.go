@@ -45,14 +45,19 @@ func (s *Session) trail(i access.Interaction, k fhir.Key) *store.Trail {
 		return nil
 	}
 	t := s.grant.Terms()
-	agent := t.RequestAgent
-	if agent == "" && t.User.Type != "" {
-		agent = t.User.String()
-	}
 	return &store.Trail{
 		Request: s.origin.Request, Origin: s.origin.Address, Interaction: string(i),
-		Client: s.grant.Client(), Agent: agent, Organizations: t.Organizations, Key: k,
+		Client: s.grant.Client(), Agent: agentOf(t), Organizations: t.Organizations, Key: k,
 	}
+}
+
+// agentOf returns who acts by some terms, as the audit names them; empty for nobody
+// in particular.
+func agentOf(t access.Terms) string {
+	if t.RequestAgent == "" && t.User.Type != "" {
+		return t.User.String()
+	}
+	return t.RequestAgent
 }
 
 // saw records that the caller has performed i on k, which led to v or err, and

@@ -67,6 +67,11 @@ func TestWhoSeesWhichLine(t *testing.T) {
 			hidden := []access.Key{{Kind: access.Label, Of: "V"}}
 			with := func(s access.Standing) access.Standing { s.Denied = hidden; return s }
 			patient := parties(access.Patient, "Patient/ada")
+			opened := func(by string) access.Standing {
+				s := with(patient)
+				s.Within = parties(access.Party, "Organization/"+by).Parties
+				return s
+			}
 			all := "ada bob both carl o1 o2 byAda refused hidden"
 			for _, c := range []struct {
 				name  string
@@ -78,9 +83,11 @@ func TestWhoSeesWhichLine(t *testing.T) {
 				{"the patient", caller(ada, nil, 0, with(patient)), "ada both byAda refused"},
 				{"the patient, nothing hidden", caller(ada, nil, 0, patient), "ada both byAda refused hidden"},
 				{"a proxy", caller(fhir.Key{Type: "RelatedPerson", ID: "r"}, nil, 0, with(patient)), "ada both byAda refused"},
-				{"who acted", caller(fhir.Key{Type: "Practitioner", ID: "p2"}, nil, 0, with(access.Standing{})), "ada bob both carl o1 o2 refused"},
+				{"who acted", caller(fhir.Key{Type: "Practitioner", ID: "p2"}, nil, 0, with(access.Standing{})), "ada bob both carl o1 o2 refused hidden"},
 				{"the organisation with the record", caller(fhir.Key{}, []string{"o1"}, 0, with(parties(access.Party, "Organization/o1"))), "ada both o1"},
 				{"the organisation that acted", caller(fhir.Key{}, []string{"o2"}, 0, with(parties(access.Party, "Organization/o2"))), "ada bob both carl o2 refused"},
+				{"an app opened for a patient by who has the record", caller(fhir.Key{Type: "Practitioner", ID: "p1"}, []string{"o1"}, 0, opened("o1")), "ada both"},
+				{"an app opened for a patient by who has not", caller(fhir.Key{Type: "Practitioner", ID: "p2"}, []string{"o2"}, access.Operate, opened("o2")), ""},
 				{"an operator", caller(fhir.Key{}, nil, access.Operate, access.Standing{}), all},
 				{"an administrator", caller(fhir.Key{}, nil, access.Administer, access.Standing{}), all},
 				{"all", caller(fhir.Key{}, nil, 0, access.Standing{All: true}), all},

@@ -22,8 +22,10 @@ import (
 type viewer struct {
 	access.Branch
 	user          string // who asks, as a reference; empty for none
+	self          string // who asks, as the lines of what they do name them; empty for nobody in particular
 	organizations []string
 	themselves    []string // ids of patients who ask, or are asked for by a proxy
+	only          []string // ids of the patients that an app was opened for, by somebody else; nil: any
 }
 
 // viewers returns how the caller sees lines with a permission.
@@ -31,10 +33,15 @@ func (s *Session) viewers(needs access.Permission) []viewer {
 	var all []viewer
 	t := s.grant.Terms()
 	for _, b := range s.grant.View(needs, auditType) {
+		if b.Within != nil {
+			all = append(all, opened(b))
+			continue
+		}
 		v := viewer{Branch: b, organizations: slices.Clone(t.Organizations)}
 		if t.User.Type != "" {
 			v.user = t.User.String()
 		}
+		v.self = agentOf(t)
 		v.All = b.All || s.grant.Has(access.Administer) || s.grant.Has(access.Operate)
 		for _, k := range b.Parties {
 			typ, id, _ := strings.Cut(k.Of, "/")
@@ -48,6 +55,19 @@ func (s *Session) viewers(needs access.Permission) []viewer {
 		all = append(all, v)
 	}
 	return all
+}
+
+// opened returns how an app sees lines that staff have opened for a patient: what
+// was done with the data of that patient, if they have the record.
+func opened(b access.Branch) viewer {
+	v := viewer{Branch: b, only: []string{}}
+	for _, k := range b.Parties {
+		if id, ok := strings.CutPrefix(k.Of, "Patient/"); ok && k.Kind == access.Patient {
+			v.only = append(v.only, id)
+		}
+	}
+	v.All, v.Parties = false, b.Within
+	return v
 }
 
 // An eye looks at lines for a caller.
@@ -89,8 +109,8 @@ func (e *eye) look(ctx context.Context, lines []store.Line) ([]seen, error) {
 	return all, nil
 }
 
-// ask finds out what has to be known of what lines name, in one round trip; none
-// for who sees everything.
+// ask finds out what has to be known of what lines name, in one round trip, or two
+// if some of it is not there any more; none for who sees everything.
 func (e *eye) ask(ctx context.Context, lines []store.Line) error {
 	plain := func(v viewer) bool { return v.All && len(v.Denied) == 0 }
 	if !slices.ContainsFunc(e.viewers, func(v viewer) bool { return !plain(v) }) {
@@ -106,7 +126,28 @@ func (e *eye) ask(ctx context.Context, lines []store.Line) error {
 		}
 	}
 	var err error
-	e.known, err = e.session.store.Known(ctx, unique(of))
+	if e.known, err = e.session.store.Known(ctx, unique(of)); err != nil {
+		return err
+	}
+	return e.askLeft(ctx, of)
+}
+
+// askLeft finds out what has to be known of resources that were deleted: the labels
+// that they had go on hiding what was done with them.
+func (e *eye) askLeft(ctx context.Context, of []access.Key) error {
+	var gone []fhir.Key
+	for _, k := range of {
+		if _, there := e.known[k]; k.Kind != access.Itself || there {
+			continue
+		}
+		if typ, id, _ := strings.Cut(k.Of, "/"); !slices.Contains(gone, fhir.Key{Type: typ, ID: id}) {
+			gone = append(gone, fhir.Key{Type: typ, ID: id})
+		}
+	}
+	left, err := e.session.store.Left(ctx, gone)
+	for k, keys := range left {
+		e.known[itself(k)] = keys
+	}
 	return err
 }
 
@@ -139,7 +180,11 @@ func (e *eye) one(l store.Line) (*seen, error) {
 
 // by returns what v shows of l.
 func (e *eye) by(v *viewer, l store.Line) (sighting, bool) {
-	if l.Key.ID != "" && e.meets(itself(l.Key), v.Denied) {
+	if v.did(l) {
+		l.Patients = slices.DeleteFunc(slices.Clone(l.Patients), func(id string) bool { return !e.seesPatient(v, id) })
+		return sighting{Line: l}, true
+	}
+	if l.Key.ID != "" && !foundNothing(l) && e.meets(itself(l.Key), v.Denied) {
 		return sighting{}, false
 	}
 	shown := slices.DeleteFunc(slices.Clone(l.Patients), func(id string) bool { return e.meets(itself(patientKey(id)), v.Denied) })
@@ -150,7 +195,8 @@ func (e *eye) by(v *viewer, l store.Line) (sighting, bool) {
 	themselves := v.concerns(l)
 	if !whole {
 		shown = slices.DeleteFunc(shown, func(id string) bool {
-			return !slices.Contains(v.themselves, id) && !e.meets(access.Key{Kind: access.Record, Of: "Patient/" + id}, v.given())
+			return v.only != nil && !slices.Contains(v.only, id) ||
+				!slices.Contains(v.themselves, id) && !e.meets(access.Key{Kind: access.Record, Of: "Patient/" + id}, v.given())
 		})
 	}
 	if len(shown) == 0 && !whole && !themselves && !v.acted(l) {
@@ -158,6 +204,27 @@ func (e *eye) by(v *viewer, l store.Line) (sighting, bool) {
 	}
 	l.Patients = shown
 	return sighting{Line: l, narrowed: true, faceless: themselves && !v.acted(l) && e.session.hideStaff}, true
+}
+
+// seesPatient reports whether v shows a Patient, too. It is that of lines about
+// which a hidden one must make no difference.
+func (e *eye) seesPatient(v *viewer, id string) bool {
+	k := itself(patientKey(id))
+	_, known := e.known[k]
+	return slices.Contains(v.themselves, id) || known && (v.All || e.meets(k, v.Parties)) && !e.meets(k, v.Denied)
+}
+
+// did reports whether the caller has done what l says. They see that whatever else
+// is hidden from them: a line of their own that is missing, or that names a patient
+// whom they do not see, would tell what there is.
+func (v *viewer) did(l store.Line) bool {
+	return v.only == nil && v.self != "" && l.Agent == v.self
+}
+
+// foundNothing reports whether l says that there was nothing for who acted, which
+// tells nothing of what there is.
+func foundNothing(l store.Line) bool {
+	return l.Outcome == failed && l.Version == 0 && l.Detail[issueDetail] == string(fhir.NotFound)
 }
 
 func patientKey(id string) fhir.Key { return fhir.Key{Type: "Patient", ID: id} }

@@ -286,7 +286,7 @@ func (s *Session) conditionally(ctx context.Context, t Target, act func(context.
 		if err != nil {
 			return err
 		}
-		if err := s.mayAsk(where); err != nil {
+		if err := s.mayAsk(where, []string{t.Type}); err != nil {
 			return err
 		}
 		err = s.store.Conditionally(ctx, store.Criteria{Type: t.Type, Where: where, Generation: known.Generation, Grant: s.grant}, func(ctx context.Context, tx *store.Tx) error {

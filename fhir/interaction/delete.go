@@ -75,9 +75,11 @@ func (s *Session) mayDelete(ctx context.Context, v *store.Version) error {
 	if w.Old, err = s.before(s.store.Registry(), old); err != nil {
 		return err
 	}
-	if _, err := s.facts(ctx, &w); err != nil {
+	f, err := s.facts(ctx, &w)
+	if err != nil {
 		return err
 	}
+	w.Old.Given = func(any []access.Key) bool { return f.gives(w.Old.Keys, any) || f.keeps(old, any) }
 	return s.grant.MayWrite(w)
 }
 

@@ -19,6 +19,7 @@ type proposal struct {
 	key         fhir.Key
 	op          store.Op
 	resource    *fhir.Resource
+	meta        bool    // only profiles, tags and labels differ from old
 	old         *former // that it is to follow; nil for none, and not known to a trusted caller
 }
 
@@ -45,6 +46,9 @@ type draft struct {
 
 // row makes p ready to be stored, if the caller may write it.
 func (s *Session) row(ctx context.Context, p proposal) (draft, error) {
+	if p.key == access.Published() {
+		return draft{}, fhir.Errorf(fhir.Clash, fhir.Duplicate, p.key.Type+".id", "The server has a resource of its own under this id; choose another one.")
+	}
 	row, err := s.store.Row(p.key, p.op, p.resource)
 	if err != nil {
 		return draft{}, err
@@ -74,8 +78,11 @@ func subjects(keys []access.Key) []string {
 // with what its writer gives it and may give to others.
 func (s *Session) authorize(ctx context.Context, p proposal, d *draft) error {
 	registry := s.store.Registry()
-	w := access.Write{Interaction: p.interaction, Type: p.key.Type, New: access.NewContent(d.Index, p.resource.Root())}
+	w := access.Write{Interaction: p.interaction, Type: p.key.Type, Meta: p.meta, New: access.NewContent(d.Index, p.resource.Root())}
 	w.New.Matches = matching(registry, d.Index)
+	if w.New.Excess {
+		return s.grant.MayWrite(w) // which refuses it, before anything is looked up
+	}
 	var err error
 	if w.Old, err = s.before(registry, p.old); err != nil {
 		return err
@@ -88,6 +95,9 @@ func (s *Session) authorize(ctx context.Context, p proposal, d *draft) error {
 		return err
 	}
 	w.New.Given = func(any []access.Key) bool { return f.gives(w.New.Keys, any) || f.keeps(p.old, any) }
+	if w.Old != nil {
+		w.Old.Given = func(any []access.Key) bool { return f.gives(w.Old.Keys, any) || f.keeps(p.old, any) }
+	}
 	if err := s.grant.MayWrite(w); err != nil {
 		return err
 	}
@@ -123,7 +133,7 @@ func readable(v access.View, c *access.Content, author []access.Key) bool {
 		return slices.ContainsFunc(any, func(k access.Key) bool { return slices.Contains(c.Keys, k) || slices.Contains(author, k) })
 	}
 	return slices.ContainsFunc(v, func(b access.Branch) bool {
-		return (b.All || has(b.Parties) || c.Given(b.Parties)) && !has(b.Denied) && (len(b.Where) == 0 || c.Matches(b.Where))
+		return b.Admits(func(any []access.Key) bool { return has(any) || c.Given(any) }) && (len(b.Where) == 0 || c.Matches(b.Where))
 	})
 }
 
@@ -139,7 +149,6 @@ func (s *Session) before(registry *search.Registry, v *former) (*access.Content,
 	}
 	c := access.NewContent(ix, v.resource.Root())
 	c.Matches = matching(registry, ix)
-	c.Given = func(any []access.Key) bool { return s.store.Meets(v.Keys, any) }
 	return c, nil
 }
 
@@ -176,21 +185,30 @@ func (s *Session) facts(ctx context.Context, w *access.Write) (*facts, error) {
 	for _, a := range authors {
 		of = append(of, access.Key{Kind: access.Itself, Of: a.String()}, access.Key{Kind: access.Party, Of: a.String()})
 	}
-	if w.New != nil {
-		of = append(of, giftKeys(w.New)...)
+	for _, c := range [...]*access.Content{w.Old, w.New} {
+		if c != nil {
+			of = append(of, giftKeys(c)...)
+		}
 	}
+	of = append(of, w.Names()...)
 	f := &facts{session: s, views: s.grant.View(permission(w.Interaction), w.Type)}
 	var err error
 	if f.known, err = s.store.Known(ctx, unique(of)); err != nil {
 		return nil, err
 	}
 	w.Patients, w.Records, w.Authors = map[string]bool{}, map[string]bool{}, map[fhir.Key]bool{}
+	w.Sides = map[string][]string{}
 	for _, p := range patients {
+		w.Sides[p] = f.sides(p)
 		w.Patients[p] = f.shows(f.views, access.Key{Kind: access.Itself, Of: p})
 		w.Records[p] = f.shows(f.views, access.Key{Kind: access.Record, Of: p})
 	}
 	for _, a := range authors {
 		w.Authors[a] = f.ours(a)
+	}
+	w.Things = map[access.Key]bool{}
+	for _, k := range w.Names() {
+		w.Things[k] = f.shows(f.views, k) || f.sees(k)
 	}
 	return f, nil
 }
@@ -239,7 +257,7 @@ func (f *facts) shows(branches []access.Branch, k access.Key) bool {
 	}
 	db := f.session.store
 	return slices.ContainsFunc(branches, func(b access.Branch) bool {
-		return (b.All || db.Meets(effective, b.Parties)) && !db.Meets(effective, b.Denied)
+		return b.Admits(func(any []access.Key) bool { return db.Meets(effective, any) })
 	})
 }
 
@@ -252,6 +270,18 @@ func (f *facts) sees(target access.Key) bool {
 	typ, _, _ := strings.Cut(target.Of, "/")
 	whole := slices.DeleteFunc(f.session.grant.View(anyPermission, typ), func(b access.Branch) bool { return len(b.Where) > 0 })
 	return f.shows(whole, target)
+}
+
+// sides returns the ids of those of the writer's organisations that a patient is
+// shown to.
+func (f *facts) sides(patient string) []string {
+	var all []string
+	for _, id := range f.session.grant.Terms().Organizations {
+		if f.session.store.Meets(f.known[access.Key{Kind: access.Itself, Of: patient}], []access.Key{{Kind: access.Party, Of: "Organization/" + id}}) {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // ours reports whether an author is of the writer's organisations, or a patient

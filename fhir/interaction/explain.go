@@ -140,6 +140,10 @@ func (x *subject) explain(scope access.Scope, at access.Standing, needs access.P
 	if !shown {
 		says("None of the %d keys of its holder is among those of the resource: it is neither about them, nor do they take part in it, nor was it given to them.", len(at.Parties))
 	}
+	if shown && at.Within != nil && !x.session.store.Meets(x.version.Keys, at.Within) {
+		shown = false
+		says("It is for an app that somebody has opened for a patient, and who opened it does not see the resource.")
+	}
 	for _, l := range at.Denied {
 		if x.session.store.Meets(x.version.Keys, []access.Key{l}) {
 			e.Labels = append(e.Labels, l.Of)

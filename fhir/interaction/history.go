@@ -16,7 +16,9 @@ func (s *Session) History(ctx context.Context, h store.History) (store.Page, err
 		return store.Page{}, err
 	}
 	p, err := s.history(ctx, h)
-	return s.browsed(ctx, h, p, err)
+	p, err = s.browsed(ctx, h, p, err)
+	s.shownAll(p.Versions)
+	return p, err
 }
 
 func (s *Session) history(ctx context.Context, h store.History) (store.Page, error) {

@@ -61,6 +61,10 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 		i = access.Update
 	}
 	err := s.grant.Allow(i, k.Type)
+	if err == nil && isWrite(i) && s.grant.Withheld(k.Type) != nil {
+		// Before it is looked at: what becomes of a patch would tell what is withheld.
+		return fhir.Errorf(fhir.Denied, fhir.Forbidden, k.Type, "Patients do not write resources of type %s.", k.Type)
+	}
 	if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Denied {
 		for n := range o.Issues {
 			o.Issues[n].Detail = LacksScope

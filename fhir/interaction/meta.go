@@ -26,7 +26,7 @@ func (s *Session) MetaAdd(ctx context.Context, k fhir.Key, meta fhir.Node, expec
 		return Result{}, err
 	}
 	return s.audited(ctx, MetaAdd, k, func() (Result, error) {
-		return s.change(ctx, change{interaction: access.Patch, key: k, op: store.Patch, expect: expect, next: func(old *store.Version) (*fhir.Resource, error) {
+		return s.change(ctx, change{interaction: access.Patch, key: k, op: store.Patch, expect: expect, meta: true, next: func(old *store.Version) (*fhir.Resource, error) {
 			return remade(old, func(has fhir.Node, list string) []json.RawMessage { return added(has, meta, list) })
 		}})
 	})
@@ -40,7 +40,7 @@ func (s *Session) MetaDelete(ctx context.Context, k fhir.Key, meta fhir.Node, ex
 		return Result{}, err
 	}
 	return s.audited(ctx, MetaDelete, k, func() (Result, error) {
-		return s.change(ctx, change{interaction: access.Patch, key: k, op: store.Patch, expect: expect, unlabels: true, next: func(old *store.Version) (*fhir.Resource, error) {
+		return s.change(ctx, change{interaction: access.Patch, key: k, op: store.Patch, expect: expect, meta: true, unlabels: true, next: func(old *store.Version) (*fhir.Resource, error) {
 			if err := s.mayUnlabel(old, meta); err != nil {
 				return nil, err
 			}

@@ -32,7 +32,12 @@ func (s *Session) Search(ctx context.Context, p Page) (Found, error) {
 		return Found{}, err
 	}
 	found, err := s.find(ctx, p)
-	return s.searched(ctx, p, found, err)
+	if found, err = s.searched(ctx, p, found, err); err != nil {
+		return found, err
+	}
+	s.shownAll(found.Versions)
+	s.shownAll(found.Included)
+	return found, nil
 }
 
 // find returns the page of p by the search parameters in force.
@@ -67,8 +72,14 @@ func (s *Session) search(ctx context.Context, known *search.Registry, p Page) (F
 			return Found{}, err
 		}
 	}
-	if err := s.mayAsk(q.Where); err != nil {
-		return Found{}, err
+	if !s.grant.IsTrusted() {
+		types := typesFound(q)
+		if err := s.mayAsk(q.Where, types); err != nil {
+			return Found{}, err
+		}
+		if err := s.maySort(known, q, types); err != nil {
+			return Found{}, err
+		}
 	}
 	if len(p.Types) == 0 && len(q.Types) > 0 {
 		if err := s.maySearch(q.Types); err != nil {
@@ -98,35 +109,45 @@ func (s *Session) maySearch(types []string) error {
 	return nil
 }
 
-// mayAsk returns an Outcome when conditions ask for the content of types that the
-// caller may not see: what is found would tell it.
-func (s *Session) mayAsk(all []search.Condition) error {
+// mayAsk returns an Outcome when conditions on resources of types ask for what the
+// caller may not see, of these or of others: what is found would tell it.
+func (s *Session) mayAsk(all []search.Condition, types []string) error {
 	if s.grant.IsTrusted() {
 		return nil
 	}
 	for _, c := range all {
-		if err := s.mayAskOne(c); err != nil {
+		if err := s.mayAskOne(c, types); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Session) mayAskOne(c search.Condition) error {
+func (s *Session) mayAskOne(c search.Condition, types []string) error {
 	switch c := c.(type) {
 	case search.And:
-		return s.mayAsk(c)
+		return s.mayAsk(c, types)
 	case search.Or:
-		return s.mayAsk(c)
+		return s.mayAsk(c, types)
 	case search.Not:
-		return s.mayAskOne(c.Condition)
+		return s.mayAskOne(c.Condition, types)
 	case *search.Chain:
+		if err := s.mayAskBy(types, c.Param.Code, c.Param.Custom); err != nil {
+			return err
+		}
 		return s.mayFollow(c.Target, c.Where)
 	case *search.Has:
+		if err := s.mayAskBy([]string{c.Source}, c.Param.Code, c.Param.Custom); err != nil {
+			return err
+		}
 		return s.mayFollow(c.Source, c.Where)
 	case search.Listed:
 		return s.mayFollow("List", nil)
-	case *search.Test, *search.Words, search.IDs, search.Updated:
+	case *search.Test:
+		return s.mayAskBy(types, c.Param.Code, c.Param.Custom)
+	case *search.Words:
+		return s.mayAskBy(types, c.Name, false)
+	case search.IDs, search.Updated:
 		return nil
 	}
 	return fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "You may not search in this way.")
@@ -142,5 +163,5 @@ func (s *Session) mayFollow(typ string, where search.Condition) error {
 	if where == nil {
 		return nil
 	}
-	return s.mayAskOne(where)
+	return s.mayAskOne(where, []string{typ})
 }

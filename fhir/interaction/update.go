@@ -46,6 +46,7 @@ type change struct {
 	expect      store.Expect
 	creates     bool // a first version, too, for who sees everything
 	unlabels    bool // labels may go
+	meta        bool // nothing else but the meta changes
 	next        func(old *store.Version) (*fhir.Resource, error)
 }
 
@@ -98,7 +99,7 @@ func (s *Session) changeTo(ctx context.Context, c change, v *store.Version) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	p, expect := proposal{interaction: c.interaction, key: c.key, op: c.op, resource: r}, store.Absent
+	p, expect := proposal{interaction: c.interaction, key: c.key, op: c.op, resource: r, meta: c.meta}, store.Absent
 	if v != nil {
 		expect = store.Expect(v.Number)
 	}

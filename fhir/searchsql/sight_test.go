@@ -117,6 +117,9 @@ func (w *world) sight(typ string) Sight {
 		if w.IntN(3) == 0 {
 			b = Branch{All: w.IntN(6) == 0, Parties: some(1000, w.IntN(90)), Denied: some(2000, w.IntN(2))}
 		}
+		if w.IntN(4) == 0 {
+			b.Within = append([]int64{}, some(1000, w.IntN(4))...)
+		}
 		if typ == "" && w.IntN(4) > 0 {
 			b.Types = []string{pick(w, "Task", "Patient", "Group", "Observation")}
 		}

@@ -20,6 +20,7 @@ const (
 	auditFlush    = 200    // lines that are stored without waiting for more
 	auditBatch    = 1000   // lines that are stored by one statement at most
 	auditDelay    = 50 * time.Millisecond
+	auditWait     = time.Second      // for room, where more is done than can be stored
 	auditPatience = 5 * time.Second  // of a database that refuses lines, before no more are taken
 	auditFarewell = 20 * time.Second // for what is left at the end
 )
@@ -69,21 +70,42 @@ func (db *DB) startRecorder(limit int) *recorder {
 	return r
 }
 
-// Record takes one line of audit. It does not wait for it to be stored: what is
+// Record takes one line of audit. It does not wait for it to be stored, only, a
+// moment, for room in the queue: what is
 // taken outlives a database that goes away and comes back, and [DB.Close], but not
 // the sudden end of this process. When too many lines wait, or the database has refused them for
 // long, it is an Unavailable [*fhir.Outcome], and what was to be recorded must not
 // happen. Without an audit it does nothing. Writes carry their line in [Row.Trail].
-func (db *DB) Record(_ context.Context, t Trail) error {
+func (db *DB) Record(ctx context.Context, t Trail) error {
 	if db.audit == nil {
 		return nil
 	}
-	return db.audit.take(t)
+	return db.audit.take(ctx, t)
 }
 
-func (r *recorder) take(t Trail) error {
+// waitForRoom returns when there is room for a line, or there will be none: more is
+// done for a while than can be stored, and who does it is slowed down. r.mu is held.
+func (r *recorder) waitForRoom(ctx context.Context) {
+	if r.held < r.limit || r.closed || r.refusing {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, auditWait)
+	defer cancel()
+	for r.held >= r.limit && !r.closed && !r.refusing && ctx.Err() == nil {
+		progress := r.progress
+		r.mu.Unlock()
+		select {
+		case <-progress:
+		case <-ctx.Done():
+		}
+		r.mu.Lock()
+	}
+}
+
+func (r *recorder) take(ctx context.Context, t Trail) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.waitForRoom(ctx)
 	if r.closed || r.refusing || r.held >= r.limit {
 		return fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "What is done here cannot be recorded at the moment, so it is not done; send the request again later.")
 	}
@@ -194,9 +216,9 @@ func (r *recorder) next() (batch []taken, ended bool) {
 
 // keep stores a batch, however often that takes. It gives up at the end only.
 func (r *recorder) keep(batch []taken) bool {
-	began := time.Now()
+	began, again := time.Now(), false
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := r.insert(batch)
+		err := r.insert(batch, again)
 		if err == nil {
 			r.kept(len(batch))
 			return true
@@ -204,6 +226,7 @@ func (r *recorder) keep(batch []taken) bool {
 		if r.life.Err() != nil {
 			return false
 		}
+		again = true
 		r.log.Error("lines of audit cannot be stored yet", "lines", len(batch), "error", err)
 		r.refuse(time.Since(began) > auditPatience)
 		select {

@@ -33,6 +33,42 @@ func trusted(t testing.TB, db *DB, body string) (Row, Written) {
 	return row, w
 }
 
+// TestTeamEndsWithItsGiver: what a team was given ends when the Patient takes the
+// record from a practice, and not when it gives it to one more.
+func TestTeamEndsWithItsGiver(t *testing.T) {
+	t.Parallel()
+	db, database := openInside(t)
+	patient := func(practices ...string) {
+		t.Helper()
+		var list []string
+		for _, p := range practices {
+			list = append(list, `{"reference":"Organization/`+p+`"}`)
+		}
+		trusted(t, db, `{"resourceType":"Patient","id":"p","generalPractitioner":[`+strings.Join(list, ",")+`]}`)
+	}
+	team := `{"resourceType":"CareTeam","id":"c","status":"active","subject":{"reference":"Patient/p"},"participant":[{"member":{"reference":"Organization/team"}}]}`
+	shown := func(organization string) bool {
+		t.Helper()
+		return db.Meets(keysHeld(t, db, "Observation/o"), []access.Key{{Kind: access.Party, Of: "Organization/" + organization}})
+	}
+	patient("old")
+	trusted(t, db, `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"subject":{"reference":"Patient/p"}}`)
+	trusted(t, db, team)
+	patient("old", "second")
+	if !shown("old") || !shown("second") || !shown("team") {
+		t.Error("one more practice takes the record from others")
+	}
+	patient("second")
+	if shown("old") || shown("team") || !shown("second") {
+		t.Error("the patient has left a practice: old", shown("old"), "team", shown("team"), "second", shown("second"))
+	}
+	trusted(t, db, strings.Replace(team, `"id":"c"`, `"id":"c","name":"anew"`, 1))
+	if !shown("team") {
+		t.Error("who has the record cannot give it anew")
+	}
+	settledRows(t, db, database)
+}
+
 // keysHeld returns the effective keys of the current version of a resource, by
 // the statement of a read.
 func keysHeld(t testing.TB, db *DB, name string) []int64 {
@@ -43,6 +79,15 @@ func keysHeld(t testing.TB, db *DB, name string) []int64 {
 		t.Fatal(v, err)
 	}
 	return v.Keys
+}
+
+// isGift reports whether a gift is in the table.
+func isGift(t *testing.T, database *pgtest.Database, basis, target, key int64) (there bool) {
+	t.Helper()
+	if err := database.QueryRow(`SELECT EXISTS (SELECT FROM access_grant WHERE basis = $1 AND target = $2 AND key = $3)`, basis, target, key).Scan(&there); err != nil {
+		t.Fatal(err)
+	}
+	return there
 }
 
 // settledRows checks every row against its content: gifts are those that the
@@ -87,8 +132,12 @@ func settledRows(t *testing.T, db *DB, database *pgtest.Database) (rows, gifts i
 		}
 		own := access.Keys(ix, r.Root())
 		for _, g := range access.Gifts(ix, r.Root(), own) {
-			target := db.secret.Access(g.Target)
-			want[target] = append(want[target], db.secret.Access(g.Key))
+			target, key := db.secret.Access(g.Target), db.secret.Access(g.Key)
+			// What a team was given ends when the Patient takes the record from somebody.
+			if g.Target.Kind == access.Record && c.key.Type != "Patient" && !isGift(t, database, c.rid, target, key) {
+				continue
+			}
+			want[target] = append(want[target], key)
 			gifts++
 		}
 		c.search, c.own = db.secret.Row(ix, search.WordsOf(r.Root(), false)).Keys, db.secret.Accesses(own)
@@ -362,7 +411,7 @@ func TestAccessReadsByIndex(t *testing.T) {
 	}
 	defer tx.Rollback()
 	for range 3 {
-		if _, err := tx.Exec(`SELECT access_of('{3,4}', 1), access_held('{3,4}', '{3,4}', 1), access_give(1, '{3}', '{3}', '{4}', ARRAY[64 + 3 + 8 * 4]), access_give(1, '{3}', '{}', '{}', '{}')`); err != nil {
+		if _, err := tx.Exec(`SELECT access_of('{3,4}', 1), access_held('{3,4}', '{3,4}', 1), access_give(1, '{3}', '{3}', '{4}', ARRAY[64 + 3 + 8 * 4], false), access_give(1, '{3}', '{}', '{}', '{}', true)`); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 )
 
@@ -64,6 +65,53 @@ func (db *DB) Known(ctx context.Context, of []access.Key) (map[access.Key][]int6
 		return nil, readFault("look up access keys", err)
 	}
 	return known, nil
+}
+
+// leftQuery looks up the keys that deleted resources were left with, and what
+// these lead to.
+const leftQuery = `
+SELECT k.n, access_of((SELECT CASE WHEN v.op = 'D' AND v.type = k.type AND v.id = k.id THEN v.acl END FROM ver v WHERE v.rid = k.rid ORDER BY v.ver DESC LIMIT 1), k.rid)
+FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS k (rid, type, id, n)`
+
+// Left returns the effective access keys that each of some resources was left with
+// when it was deleted, hashed. Those that are not deleted have no entry. It takes
+// one round trip.
+func (db *DB) Left(ctx context.Context, of []fhir.Key) (map[fhir.Key][]int64, error) {
+	left := make(map[fhir.Key][]int64, len(of))
+	if len(of) == 0 {
+		return left, nil
+	}
+	rids, types, ids := make([]int64, len(of)), make([]int64, len(of)), make([]string, len(of))
+	for i, k := range of {
+		rids[i], ids[i], types[i] = db.secret.RID(k), k.ID, -1 // a type that does not exist
+		if n, ok := db.types[k.Type]; ok {
+			types[i] = int64(n)
+		}
+	}
+	ctx, err := db.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer db.free.Release(1)
+	rows, err := db.sql.QueryContext(ctx, leftQuery, int8s(rids), int8s(types), pq.StringArray(ids))
+	if err != nil {
+		return nil, readFault("look up the access keys of what was deleted", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int
+		var keys []int64
+		if err := rows.Scan(&n, (*keyList)(&keys)); err != nil {
+			return nil, readFault("look up the access keys of what was deleted", err)
+		}
+		if keys != nil {
+			left[of[n-1]] = keys
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readFault("look up the access keys of what was deleted", err)
+	}
+	return left, nil
 }
 
 // Meets reports whether any of some access keys is among effective ones, which are

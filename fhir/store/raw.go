@@ -15,7 +15,7 @@ func (db *DB) Renamed(r Row, id string) Row {
 	return r
 }
 
-// RawRead runs the statement of Read and returns the size of the packed body,
+// RawRead runs the statement of ReadContent and returns the size of the packed body,
 // which it leaves packed. It measures what the database itself can read.
 func (db *DB) RawRead(ctx context.Context, k fhir.Key) (int, error) {
 	typ, rid, err := db.number(k)
@@ -26,7 +26,7 @@ func (db *DB) RawRead(ctx context.Context, k fhir.Key) (int, error) {
 	var op string
 	var codec int16
 	var body, keys []byte
-	if err := db.prepared.read.QueryRowContext(ctx, rid, typ, k.ID).Scan(&v.Number, &v.Updated, &op, &codec, &body, &keys); err != nil {
+	if err := db.prepared.contents.QueryRowContext(ctx, rid, typ, k.ID).Scan(&v.Number, &v.Updated, &op, &codec, &body, &keys); err != nil {
 		return 0, readFault("read "+k.Type, err)
 	}
 	return len(body), nil

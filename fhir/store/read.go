@@ -18,7 +18,7 @@ type Version struct {
 	Op      Op
 	Fresh   bool    // the first version, or one after a deletion; known in a history only
 	Stored  []byte  // the stored form, which others read as well and nobody changes; nil for a deletion
-	Keys    []int64 // effective access keys, hashed: who sees it; nil is not known
+	Keys    []int64 // effective access keys, hashed, some perhaps twice: who sees it; nil is not known
 }
 
 // Deleted reports whether v says that the resource is deleted.
@@ -35,15 +35,22 @@ func (v Version) Resource() []byte {
 // way of res, which is partitioned, a read costs twice as much: a prepared
 // statement locks every partition.
 const (
-	readQuery  = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
-	vreadQuery = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 AND ver = $4 OFFSET 0) v WHERE type = $2 AND id = $3`
-	atQuery    = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 AND updated <= $4 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
+	readQuery     = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
+	contentsQuery = `SELECT ver, updated, op, codec, body, NULL::bigint[] FROM (SELECT * FROM ver WHERE rid = $1 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
+	vreadQuery    = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 AND ver = $4 OFFSET 0) v WHERE type = $2 AND id = $3`
+	atQuery       = `SELECT ver, updated, op, codec, body, access_of(acl, $1) FROM (SELECT * FROM ver WHERE rid = $1 AND updated <= $4 ORDER BY ver DESC LIMIT 1) v WHERE type = $2 AND id = $3`
 )
 
 // Read returns the current version of k, which may be a deletion. It is nil when
 // there never was such a resource.
 func (db *DB) Read(ctx context.Context, k fhir.Key) (*Version, error) {
 	return db.one(ctx, db.prepared.read, k)
+}
+
+// ReadContent is Read for who sees everything: it does not look up the Keys, which
+// takes as long as to read the rest.
+func (db *DB) ReadContent(ctx context.Context, k fhir.Key) (*Version, error) {
+	return db.one(ctx, db.prepared.contents, k)
 }
 
 // VRead returns version number n of k, or nil.

@@ -50,7 +50,10 @@ type columns struct {
 }
 
 // ranges are rows of rng, as arrays of one length.
-type ranges struct{ groups, lows, highs []byte }
+type ranges struct {
+	groups, lows, highs []byte
+	none                bool
+}
 
 // Row makes r ready to be stored under k: packs it, and finds out what it is to
 // be found by, who may see it and what it gives to others. A resource that cannot be indexed and a SearchParameter that is
@@ -113,7 +116,7 @@ func sent(r searchsql.Row, generation int) columns {
 		c.s1 = r.S1
 	}
 	n := len(r.Ranges)
-	c.ranges = ranges{array(oidInt8, n), array(oidFloat8, n), array(oidFloat8, n)}
+	c.ranges = ranges{array(oidInt8, n), array(oidFloat8, n), array(oidFloat8, n), n == 0}
 	for _, x := range r.Ranges {
 		c.ranges.groups = appendInt8(c.ranges.groups, x.Group)
 		c.ranges.lows, c.ranges.highs = appendFloat8(c.ranges.lows, x.Lo), appendFloat8(c.ranges.highs, x.Hi)
@@ -123,6 +126,10 @@ func sent(r searchsql.Row, generation int) columns {
 
 // args appends what the statements that write search rows have from $5 on.
 func (c *columns) args(args []any) []any {
-	return append(args, c.generation, c.keys, c.refs, c.times[0], c.times[1], c.times[2], c.times[3], c.times[4], c.times[5],
-		c.s1, c.strs, c.sorts, c.ranges.groups, c.ranges.lows, c.ranges.highs)
+	return append(c.searched(args), c.ranges.groups, c.ranges.lows, c.ranges.highs)
+}
+
+// searched appends those of them that are not ranges.
+func (c *columns) searched(args []any) []any {
+	return append(args, c.generation, c.keys, c.refs, c.times[0], c.times[1], c.times[2], c.times[3], c.times[4], c.times[5], c.s1, c.strs, c.sorts)
 }

@@ -83,7 +83,7 @@ func TestManyTargets(t *testing.T) {
 	}
 }
 
-// TestTooCostly asks for what goes beyond the bounds: the answer names the
+// TestTooCostly asks for what goes beyond the bounds (attack D6): the answer names the
 // parameter.
 func TestTooCostly(t *testing.T) {
 	t.Parallel()
@@ -118,7 +118,8 @@ func TestTooCostly(t *testing.T) {
 	}
 }
 
-// TestSlowSearch has a search wait for a lock until Postgres gives it up.
+// TestSlowSearch (attack D6) has a search wait for a lock until Postgres gives it
+// up.
 func TestSlowSearch(t *testing.T) {
 	t.Parallel()
 	db, database := openInside(t)

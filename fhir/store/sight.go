@@ -45,6 +45,9 @@ func (s *sights) of(needs access.Permission, typ string) searchsql.Sight {
 	var sight searchsql.Sight
 	for _, b := range view {
 		branch := searchsql.Branch{Types: b.Types, All: b.All, Parties: s.hashes(b.Parties), Denied: s.hashes(b.Denied)}
+		if b.Within != nil {
+			branch.Within = append([]int64{}, s.hashes(b.Within)...)
+		}
 		if len(b.Where) > 0 {
 			of := typ
 			if of == "" && len(b.Types) == 1 {

@@ -36,7 +36,7 @@ func BenchmarkSight(b *testing.B) {
 		for i := range n - 2 {
 			parties = append(parties, access.Key{Kind: access.Party, Of: fmt.Sprintf("Practitioner/pr%d", i)})
 		}
-		grants[fmt.Sprintf("%d keys", n)] = seeing(append(parties, big), []access.Key{{Kind: access.Label, Of: "R"}, {Kind: access.Label, Of: "V"}})
+		grants[fmt.Sprintf("%d keys", n)] = seeing(append(parties, big), access.DeniedLabels(nil, false))
 	}
 	w := newWorld(db, 1)
 	for _, text := range []string{"Task?owner=Organization/or7&status=requested&_sort=-authored-on", "Task?owner=Organization/or7,Organization/or8,Organization/or9,Organization/or10", "Task?status=requested&_sort=-_lastUpdated", "Task?authored-on=2024-05-05&_total=accurate"} {

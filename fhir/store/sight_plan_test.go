@@ -42,7 +42,7 @@ func keysOfMany(n int) []access.Key {
 	patient := fmt.Sprintf("Patient/pa%d", n/2)
 	keys := []access.Key{{Kind: access.Patient, Of: patient}, {Kind: access.Record, Of: patient}, {Kind: access.Party, Of: fmt.Sprintf("Organization/or%d", n/2%8)}}
 	if n%10 == 0 {
-		keys = append(keys, access.Key{Kind: access.Label, Of: "R"})
+		keys = append(keys, access.Key{Kind: access.Label, Of: "R"}, access.Key{Kind: access.Label, Of: access.AnyLabel})
 	}
 	return keys
 }

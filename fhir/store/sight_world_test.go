@@ -26,7 +26,7 @@ func (w *world) someKeys() []access.Key {
 		keys = append(keys, w.party())
 	}
 	if w.IntN(4) == 0 {
-		keys = append(keys, w.label())
+		keys = append(keys, w.label(), access.Key{Kind: access.Label, Of: access.AnyLabel})
 	}
 	return keys
 }
@@ -84,7 +84,7 @@ func (w *world) effective(k fhir.Key, keys []access.Key) []access.Key {
 
 // everyKey returns the hashes of all keys that a world knows.
 func (w *world) everyKey() []int64 {
-	all := []access.Key{{Kind: access.Open}, {Kind: access.Label, Of: "R"}, {Kind: access.Label, Of: "V"}, {Kind: access.Label, Of: "NOPAT"}}
+	all := []access.Key{{Kind: access.Open}, {Kind: access.Label, Of: "R"}, {Kind: access.Label, Of: "V"}, {Kind: access.Label, Of: "NOPAT"}, {Kind: access.Label, Of: access.AnyLabel}}
 	for n := range 4 {
 		all = append(all, access.Key{Kind: access.Patient, Of: fmt.Sprintf("Patient/pa%d", n)}, access.Key{Kind: access.Record, Of: fmt.Sprintf("Patient/pa%d", n)},
 			access.Key{Kind: access.Party, Of: fmt.Sprintf("Organization/or%d", n)})
@@ -129,8 +129,16 @@ func (w *world) someGrant() access.Grant {
 	}
 	for _, c := range contexts {
 		s := access.Standing{Parties: []access.Key{{Kind: access.Open}, w.party(), w.party()}, All: w.IntN(6) == 0}
+		if w.IntN(4) == 0 {
+			s.Within = []access.Key{{Kind: access.Open}, w.party(), w.party()}
+		}
 		for range w.IntN(3) {
 			s.Denied = append(s.Denied, w.label())
+		}
+		if len(s.Denied) > 1 {
+			for _, rare := range []string{"HIV", "PSY", "SEX", "SUD"} {
+				s.Denied = append(s.Denied, access.Key{Kind: access.Label, Of: rare})
+			}
 		}
 		terms.Standings[c] = s
 		terms.Scopes = append(terms.Scopes, w.someScopes(c)...)

@@ -3,28 +3,40 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 )
 
 // statements are the prepared ones: writes and reads by id. database/sql
 // prepares them again on each new connection.
 type statements struct {
-	put, delete, read, vread, at, known *sql.Stmt
+	put, create                              map[string]*sql.Stmt // by partition
+	delete, read, contents, vread, at, known *sql.Stmt
 }
 
-func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
 	for query, to := range map[string]**sql.Stmt{
-		putQuery:    &s.put,
-		deleteQuery: &s.delete,
-		readQuery:   &s.read,
-		vreadQuery:  &s.vread,
-		atQuery:     &s.at,
-		knownQuery:  &s.known,
+		deleteQuery:   &s.delete,
+		readQuery:     &s.read,
+		contentsQuery: &s.contents,
+		vreadQuery:    &s.vread,
+		atQuery:       &s.at,
+		knownQuery:    &s.known,
 	} {
-		stmt, err := db.PrepareContext(ctx, query)
-		if err != nil {
+		var err error
+		if *to, err = db.sql.PrepareContext(ctx, query); err != nil {
 			return fault("prepare a statement", err)
 		}
-		*to = stmt
+	}
+	s.put, s.create = map[string]*sql.Stmt{}, map[string]*sql.Stmt{}
+	for _, partition := range append(slices.Collect(maps.Values(db.tables.Parts)), db.tables.Rest) {
+		var err error
+		if s.put[partition], err = db.sql.PrepareContext(ctx, putQuery(partition, audits)); err != nil {
+			return fault("prepare a statement", err)
+		}
+		if s.create[partition], err = db.sql.PrepareContext(ctx, createQuery(partition, audits)); err != nil {
+			return fault("prepare a statement", err)
+		}
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
-	if err := db.prepare(ctx, c.Unsafe); err != nil {
+	if err := db.prepare(ctx, c); err != nil {
 		db.sql.Close()
 		return nil, err
 	}
@@ -124,8 +124,8 @@ func withParameters(dsn string) string {
 	return dsn + prefix + strings.Join(kept, separator)
 }
 
-func (db *DB) prepare(ctx context.Context, unsafe bool) error {
-	if !unsafe {
+func (db *DB) prepare(ctx context.Context, c Config) error {
+	if !c.Unsafe {
 		if err := refuseUnsafe(ctx, db.sql); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (db *DB) prepare(ctx context.Context, unsafe bool) error {
 			return err
 		}
 	}
-	return db.prepared.prepare(ctx, db.sql)
+	return db.prepared.prepare(ctx, db, c.Audit)
 }
 
 // refuseUnsafe fails when a setting of the server lets a crash lose what was

@@ -28,6 +28,7 @@ func tuned(memory, disk int64) map[string]string {
 	return map[string]string{
 		"listen_addresses":                    "",
 		"max_connections":                     "64",
+		"max_locks_per_transaction":           "512", // who sees what is locked key by key
 		"shared_buffers":                      megabytes(clamp(memory/4, 64*mib, 2*gib)),
 		"effective_cache_size":                megabytes(max(memory/2, 128*mib)),
 		"maintenance_work_mem":                megabytes(clamp(memory/20, 32*mib, 512*mib)),
