@@ -119,6 +119,9 @@ func (x exchange) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\t> %s %s\n", x.method, x.path)
 	for _, h := range x.headers {
+		if h[0] == "Authorization" {
+			h[1] = fmt.Sprintf("%.20s…", h[1])
+		}
 		fmt.Fprintf(&b, "\t> %s: %s\n", h[0], h[1])
 	}
 	showBody(&b, ">", x.body)

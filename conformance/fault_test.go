@@ -154,15 +154,18 @@ func TestAnswerLost(t *testing.T) {
 	t.Cleanup(stop)
 	c := newCaller(t, base)
 	c.send(request{method: "PUT", path: "/fhir/Patient/jane", body: jane}, 201)
+	warmed := 0
 	for i, r := range requests[reads:] {
 		if r.method == "PATCH" {
 			c.send(r, 200) // its first answer is that to a read
 			continue
 		}
-		// The connection has the statement prepared, so the next answer is that
-		// to the write.
-		c.send(request{method: "PUT", path: "/fhir/Basic/warm", body: fmt.Sprintf(`{"resourceType":"Basic","id":"warm","code":{"text":"%d"}}`, i)}, 200, 201)
+		// The connection has the statements for Patients prepared, so the next answer
+		// is that to the write.
+		c.send(request{method: "PUT", path: "/fhir/Patient/warm", body: fmt.Sprintf(`{"resourceType":"Patient","id":"warm","name":[{"text":"%d"}]}`, i)}, 200, 201)
+		c.send(request{method: "POST", path: "/fhir/Patient", body: `{"resourceType":"Patient"}`}, 201)
 		c.send(request{method: "DELETE", path: "/fhir/Basic/nothing"}, 204)
+		warmed++
 		w.state.Store(cutting)
 		if got := c.away(r, 3*time.Second); got != doubtful {
 			t.Errorf("%s %s: the answer does not say that its outcome is unknown", r.method, r.path)
@@ -170,7 +173,22 @@ func TestAnswerLost(t *testing.T) {
 	}
 	x := c.send(request{method: "GET", path: "/fhir/Patient/_history"}, 200)
 	methods, err := find(x.tree, "entry[*].request.method")
-	if got, want := fmt.Sprint(methods, err), "[DELETE PATCH PUT PUT POST PUT] <nil>"; got != want {
+	if want := 6 + 2*warmed; err != nil || len(methods) != want || count(methods, "POST") != 1+warmed {
+		t.Errorf("the history shows %v, %v, want %d writes, %d by POST\n%s", methods, err, want, 1+warmed, x)
+	}
+	x = c.send(request{method: "GET", path: "/fhir/Patient/jane/_history"}, 200)
+	methods, err = find(x.tree, "entry[*].request.method")
+	if got, want := fmt.Sprint(methods, err), "[DELETE PATCH PUT PUT] <nil>"; got != want {
 		t.Errorf("the history shows %s, want %s\n%s", got, want, x)
 	}
+}
+
+// count returns how often a text is among values.
+func count(values []any, text string) (n int) {
+	for _, v := range values {
+		if v == any(text) {
+			n++
+		}
+	}
+	return n
 }

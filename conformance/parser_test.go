@@ -14,7 +14,9 @@ type parser struct {
 	next  int
 	files map[string]string
 	steps []step
-	open  int // line of the request whose status nobody has expected yet; 0 is none
+
+	actors []actor // who sends requests, if the server has sign-in
+	open   int     // line of the request whose status nobody has expected yet; 0 is none
 }
 
 var (
@@ -36,6 +38,8 @@ func (p *parser) step() error {
 		return p.one(text, text, parseLet)
 	case awaitLine.MatchString(text):
 		return p.one(text, text, parseAwait)
+	case strings.HasPrefix(text, "as "), strings.HasPrefix(text, "or "):
+		return p.actor(text)
 	case text == "restart":
 		return p.one(text, text, func(string) (func(*session) error, error) { return (*session).restart, nil })
 	case onceLine.MatchString(text):
@@ -47,6 +51,27 @@ func (p *parser) step() error {
 		return p.request(n)
 	}
 	return p.request(1)
+}
+
+// actor adds a step after which requests are sent by somebody, or one that
+// says that somebody else may send them as well.
+func (p *parser) actor(text string) error {
+	who, err := parseActor(text[len("as "):])
+	if err != nil {
+		return p.errorf("%q: %w", text, err)
+	}
+	if text[:2] == "or" {
+		return p.one(text, text, func(string) (func(*session) error, error) {
+			return func(c *session) error { c.others = append(c.others, who); return nil }, nil
+		})
+	}
+	if len(p.actors) == 0 && len(p.steps) > 0 {
+		return p.errorf("say who sends the first request before it")
+	}
+	p.actors = append(p.actors, who)
+	return p.one(text, text, func(string) (func(*session) error, error) {
+		return func(c *session) error { return c.become(who) }, nil
+	})
 }
 
 // one adds a step of a single line.
@@ -100,7 +125,7 @@ func (p *parser) request(n int) error {
 	}
 	r.body = body
 	do := func(c *session) error { return c.send(r, n) }
-	p.steps = append(p.steps, step{line: p.open, text: text, do: do})
+	p.steps = append(p.steps, step{line: p.open, text: text, do: do, request: &r})
 	return nil
 }
 

@@ -56,12 +56,18 @@ type process struct {
 	ended chan struct{} // closed when it has ended
 }
 
-// launch starts program to serve on a free port and returns when it does. It is
-// stopped when the test ends.
+// launch starts program to serve without sign-in on a free port and returns when
+// it does. It is stopped when the test ends.
 func launch(t *testing.T, program string, args ...string) *process {
 	t.Helper()
+	return startProgram(t, program, append([]string{"--auth=none", "--addr=127.0.0.1:0"}, args...)...)
+}
+
+// startProgram is launch with all the arguments of the server.
+func startProgram(t *testing.T, program string, args ...string) *process {
+	t.Helper()
 	p := &process{said: &transcript{serving: make(chan announcement, 1)}, ended: make(chan struct{})}
-	p.cmd = exec.Command(program, append([]string{"serve", "--auth=none", "--addr=127.0.0.1:0"}, args...)...)
+	p.cmd = exec.Command(program, append([]string{"serve"}, args...)...)
 	p.cmd.Stderr = p.said
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

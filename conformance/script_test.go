@@ -23,6 +23,8 @@ type script struct {
 	name  string // of the file, for messages
 	claim string
 	steps []step
+
+	actors []actor // who sends requests; none on a server without sign-in
 }
 
 // A step is one command of a script, at a line of its file.
@@ -30,6 +32,8 @@ type step struct {
 	line int
 	text string
 	do   func(*session) error
+
+	request *request // that it sends; nil for a step that sends none
 }
 
 // operator begins the names of scripts for a server on which the operator has
@@ -43,7 +47,7 @@ func TestScripts(t *testing.T) {
 			t.Parallel()
 			t.Log(s.claim)
 			config := api.Config{Purge: strings.HasPrefix(s.name, operator)}
-			for _, err := range s.run(serveWith(t, config)) {
+			for _, err := range s.run(s.serve(t, config)) {
 				t.Error(err)
 			}
 		})
@@ -108,18 +112,32 @@ func parse(name string, data []byte) (*script, error) {
 	if err := p.settled(); err != nil {
 		return nil, err
 	}
-	return &script{name: name, claim: claim, steps: p.steps}, nil
+	return &script{name: name, claim: claim, steps: p.steps, actors: p.actors}, nil
+}
+
+// serve starts a server for s, with sign-in if s says who sends what.
+func (s *script) serve(t *testing.T, c api.Config) *subject {
+	t.Helper()
+	if len(s.actors) > 0 {
+		return serveSignIn(t, c)
+	}
+	return serveWith(t, c)
 }
 
 // run takes the steps in turn and returns everything that is not as expected.
 // It goes on after a failed expectation, and stops at a step that later ones
 // may need.
 func (s *script) run(target *subject) []error {
+	return s.runWith(target, func(c *session, st step) error { return st.do(c) })
+}
+
+// runWith takes the steps as run does, each by take.
+func (s *script) runWith(target *subject, take func(*session, step) error) []error {
 	c := newSession(target)
 	defer c.client.CloseIdleConnections()
 	var errs []error
 	for _, st := range s.steps {
-		err := st.do(c)
+		err := take(c, st)
 		if err == nil {
 			continue
 		}

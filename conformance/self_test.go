@@ -131,6 +131,14 @@ func TestCommands(t *testing.T) {
 		{"GET /fhir/Patient/1\n= 200\n= shiny", "self.txtar:4: \"= shiny\": this is no expectation"},
 		{"GET /fhir/Patient/1\n= 200\n= json a..b 1", "is no path"},
 		{"GET /fhir/Patient/1\n= 200\nlet x = weather", "name one of"},
+		{"GET /fhir/Patient/1\n= 200\n\nas nobody\nGET /fhir/Patient/1\n= 200", "self.txtar:5: say who sends the first request before it"},
+		{"as ghost x patient/*.rs", "nobody is a \"ghost\""},
+		{"as patient patient/*.rs", "say which"},
+		{"as patient a", "with which scopes"},
+		{"as operator system/*.rs", "with which scopes"},
+		{"as patient a roles=labels patient/*.rs", "roles is none of [clearance]"},
+		{"as nobody\nor patient a\nGET /fhir/Patient/1\n= 200", "self.txtar:3: \"or patient a\": say with which scopes"},
+		{"as patient a clearance=R,PSY patient/*.rs\nGET /fhir/Patient/1\n= 200", ""},
 	} {
 		checkRun(t, "# A claim.\n"+tt.script, tt.want)
 	}

@@ -1,10 +1,12 @@
 package conformance_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +20,9 @@ type session struct {
 	names  map[string]string
 	last   []exchange // one; more after "at once"
 	shown  bool       // the last exchange has been printed
+	by     actor      // who sends requests; the zero actor on a server without sign-in
+	token  string     // of by
+	others []actor    // who else may send what by sends
 }
 
 func newSession(target *subject) *session {
@@ -40,6 +45,21 @@ func (c *session) restart() error {
 	c.client.CloseIdleConnections()
 	c.target.restart()
 	c.names["base"] = c.target.base
+	return nil
+}
+
+// become has who send the requests that follow, with a new token if the server
+// has sign-in.
+func (c *session) become(who actor) error {
+	c.by, c.token, c.others = who, "", nil
+	if c.target.door == nil {
+		return nil
+	}
+	token, err := c.target.door.token(context.Background(), who)
+	if err != nil {
+		return fmt.Errorf("get a token for %s: %w", who.text, err)
+	}
+	c.token, c.names["token"] = token, token
 	return nil
 }
 
@@ -81,6 +101,9 @@ func (c *session) fillRequest(r request, n int) (request, error) {
 	filled := request{method: r.method, path: fill(r.path), body: fill(r.body)}
 	for _, h := range r.headers {
 		filled.headers = append(filled.headers, [2]string{h[0], fill(h[1])})
+	}
+	if c.token != "" && !slices.ContainsFunc(r.headers, func(h [2]string) bool { return h[0] == "Authorization" }) {
+		filled.headers = append(filled.headers, [2]string{"Authorization", "Bearer " + c.token})
 	}
 	return filled, errors.Join(errs...)
 }

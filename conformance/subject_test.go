@@ -2,13 +2,13 @@ package conformance_test
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 
 	"github.com/openconsult/openconsult/api"
-	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/migrations/pgtest"
@@ -18,6 +18,7 @@ import (
 type subject struct {
 	base    string // URL of the FHIR endpoint, ending in /fhir
 	restart func() // stops it and starts it on the same database; may change base
+	door    *door  // where callers get tokens; nil on a server without sign-in
 }
 
 // serve starts a server for one script and stops it at the end of the test.
@@ -29,37 +30,78 @@ func serve(t *testing.T) *subject {
 // serveWith starts a server with what an operator can switch on in c.
 func serveWith(t *testing.T, c api.Config) *subject {
 	t.Helper()
+	return serveOn(t, func(s *subject, dsn string) (stop func()) {
+		s.base, stop = start(t, dsn, c)
+		return stop
+	})
+}
+
+// serveSignIn starts a server on which callers need tokens.
+func serveSignIn(t *testing.T, c api.Config) *subject {
+	t.Helper()
+	return serveOn(t, func(s *subject, dsn string) (stop func()) {
+		db, err := sql.Open("postgres", dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(4)
+		base, end := startWith(t, dsn, c, func(c *api.Config) { s.door = openDoor(t, db, c) })
+		s.base = base
+		return func() {
+			end()
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// serveOn has begin start a server on a database of its own.
+func serveOn(t *testing.T, begin func(s *subject, dsn string) (stop func())) *subject {
+	t.Helper()
 	dsn := pgtest.New(t).DSN
 	s := &subject{}
-	var stop func()
-	s.base, stop = start(t, dsn, c)
+	stop := begin(s, dsn)
 	t.Cleanup(func() { stop() })
 	s.restart = func() {
 		stop()
-		s.base, stop = start(t, dsn, c)
+		stop = begin(s, dsn)
 	}
 	return s
 }
 
-// start serves the resources of one database on an address of its own.
+// start serves the resources of one database on an address of its own, to
+// everybody.
 func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
+	t.Helper()
+	return startWith(t, dsn, c, nil)
+}
+
+// startWith serves the resources of one database on an address of its own. Who
+// may see them admit says; nil is everybody.
+func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config)) (base string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	base = "http://" + l.Addr().String() + "/fhir"
-	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
 	// The database of a test does not wait for the disk, which a server does
 	// not accept otherwise.
-	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true, BaseURL: base, Log: c.Log})
+	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true, BaseURL: base, Audit: admit != nil, Log: c.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Engine = interaction.New(interaction.Config{Store: data})
 	c.BaseURL = base
 	c.Version = "test"
-	c.Caller = func(*http.Request) (access.Grant, error) { return access.Trusted("test"), nil }
+	if admit == nil {
+		admit = trustAll
+	}
+	admit(&c)
 	server, err := api.New(c)
 	if err != nil {
 		t.Fatal(err)
