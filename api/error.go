@@ -145,7 +145,7 @@ func translate(err error) (int, *fhir.Outcome) {
 		return r.status, fhir.Errorf(fhir.BadRequest, r.code, "", "%s", r.text)
 	}
 	if u, ok := errors.AsType[*store.Unavailable](err); ok {
-		o := fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "The database cannot be reached, so nothing was stored; send the request again later.")
+		o := fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "The database cannot do this at the moment, so nothing was stored; send the request again later.")
 		o.Issues[0].Detail = "not-stored"
 		if u.Unknown {
 			o.Issues[0].Text = "The database did not answer, so it is not known whether the request was carried out; look before you send it again."

@@ -26,7 +26,8 @@
 // Other keys are given by other resources ([Gifts]): whatever has the key Target,
 // or is the resource that Target names, has Key as well. A Patient gives the
 // record to the managing organisation and the general practitioners, an active
-// CareTeam or EpisodeOfCare to its members, but to no relatives; a PractitionerRole
+// CareTeam or EpisodeOfCare to its members, but to no relatives, until the Patient
+// takes the record from one who had it: then who has it has to give it anew. A PractitionerRole
 // and a HealthcareService have their organisation see what is addressed to them; a
 // ServiceRequest and a Task show the patient and what they are about to those who
 // ask and are asked, and nothing else of the record; a message or a document gives
