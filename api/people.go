@@ -82,13 +82,13 @@ func (s *SignIn) search(ctx context.Context, l *login.Session, q web.Query) ([]w
 		{Name: "_count", Value: strconv.Itoa(q.Limit)}, {Name: "_sort", Value: "family,given"},
 	}}
 	for _, word := range strings.Fields(q.Name) {
-		r.Params = append(r.Params, search.Parameter{Name: "name:contains", Value: literal(word)})
+		r.Params = append(r.Params, search.Parameter{Name: "name:contains", Value: search.Escape(word)})
 	}
 	if q.BirthDate != "" {
-		r.Params = append(r.Params, search.Parameter{Name: "birthdate", Value: literal(q.BirthDate)})
+		r.Params = append(r.Params, search.Parameter{Name: "birthdate", Value: search.Escape(q.BirthDate)})
 	}
 	if q.Number != "" {
-		r.Params = append(r.Params, search.Parameter{Name: "identifier", Value: nhsNumber + "|" + literal(q.Number)})
+		r.Params = append(r.Params, search.Parameter{Name: "identifier", Value: nhsNumber + "|" + search.Escape(q.Number)})
 	}
 	found, err := session.Search(ctx, interaction.Page{Request: r})
 	if err != nil {
@@ -103,12 +103,6 @@ func (s *SignIn) search(ctx context.Context, l *login.Session, q web.Query) ([]w
 		all = append(all, p)
 	}
 	return all, nil
-}
-
-// literal escapes what means something in the value of a search parameter.
-// https://hl7.org/fhir/R4/search.html#escaping
-func literal(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`, `|`, `\|`, `$`, `\$`).Replace(s)
 }
 
 // told returns what tells a patient from others.

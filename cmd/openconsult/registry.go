@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strings"
 
 	"github.com/openconsult/openconsult/auth/bearer"
 	"github.com/openconsult/openconsult/auth/login"
@@ -25,7 +24,6 @@ type registry struct {
 	accounts  *login.Login
 	authority *oauth.Server
 	pool      *sql.DB
-	database  *database
 }
 
 // withRegistry runs do on the database of the settings.
@@ -46,7 +44,7 @@ func openRegistry(ctx context.Context, s *settings, db *database) (*registry, er
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	r := &registry{pool: pool, database: db, base: s.BaseURL}
+	r := &registry{pool: pool, base: s.BaseURL}
 	if err := r.open(ctx, s); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -65,12 +63,17 @@ func (r *registry) open(ctx context.Context, s *settings) error {
 	if r.accounts, err = login.Open(ctx, r.pool, login.Config{Issuer: originOf(r.base)}); err != nil {
 		return err
 	}
+	// What clients have added to the parameters of R4 may not be in scopes.
+	r4, err := search.NewRegistry(spec.R4(), "", 0, nil)
+	if err != nil {
+		return err
+	}
 	r.authority, err = oauth.Open(ctx, r.pool, oauth.Config{
 		Issuer:   originOf(r.base),
 		FHIRBase: r.base,
 		HTTP:     bearer.NewClient(s.guard(r.base)),
 		Local:    isLocal(r.base),
-		Known:    scopeParameters,
+		Known:    r4.InScope,
 	})
 	return err
 }
@@ -82,26 +85,4 @@ func originOf(address string) string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
-}
-
-// scopeParameters reports whether a search parameter of a type may stand in a
-// scope. Those that clients have added may not: what they mean can change.
-func scopeParameters(typ, param string) bool {
-	r, err := search.NewRegistry(spec.R4(), "", 0, nil)
-	if err != nil {
-		return false
-	}
-	return scopeParameter(r, typ, param)
-}
-
-func scopeParameter(r *search.Registry, typ, param string) bool {
-	p := r.Param(typ, param)
-	if p == nil || p.Custom || strings.HasPrefix(param, "_") && param != "_tag" && param != "_security" {
-		return false
-	}
-	switch p.Type {
-	case search.TokenType, search.ReferenceType, search.URIType, search.DateType:
-		return true
-	}
-	return false
 }

@@ -67,7 +67,7 @@ func startSignIn(ctx context.Context, s *settings, db *database, c *api.Config) 
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	pool.SetMaxOpenConns(signInConns)
-	r := &registry{pool: pool, database: db, base: c.BaseURL}
+	r := &registry{pool: pool, base: c.BaseURL}
 	if err := r.serveSignIn(ctx, s, c); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

@@ -158,7 +158,7 @@ func matching(registry *search.Registry, ix *search.Index) func([]access.Argumen
 	return func(where []access.Argument) bool {
 		return !slices.ContainsFunc(where, func(a access.Argument) bool {
 			p := registry.Param(ix.Key.Type, a.Param)
-			if p == nil || !slices.Contains([]search.Type{search.TokenType, search.ReferenceType, search.URIType, search.DateType}, p.Type) {
+			if p == nil || !p.Type.InScope() {
 				return true
 			}
 			conditions, err := registry.Criteria(ix.Key.Type, url.QueryEscape(a.Param)+"="+url.QueryEscape(a.Value))

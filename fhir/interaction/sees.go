@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"strings"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
@@ -21,25 +20,13 @@ func (e *Engine) SeesPatient(ctx context.Context, s Standing, id string) (bool, 
 }
 
 // ScopeParameter reports whether a search parameter of a type may stand in a
-// scope: it must be one of R4's own, whose meaning nobody changes, and of a kind
-// that the database can decide by itself.
-func (e *Engine) ScopeParameter(typ, param string) bool {
-	p := e.Registry().Param(typ, param)
-	if p == nil || p.Custom || strings.HasPrefix(param, "_") && param != "_tag" && param != "_security" {
-		return false
-	}
-	switch p.Type {
-	case search.TokenType, search.ReferenceType, search.URIType, search.DateType:
-		return true
-	}
-	return false
-}
+// scope, as [search.Registry.InScope] says.
+func (e *Engine) ScopeParameter(typ, param string) bool { return e.Registry().InScope(typ, param) }
 
 // Identified returns the resources of a type that have a business identifier. The
 // server asks it for itself, to find who has signed in.
 func (e *Engine) Identified(ctx context.Context, typ, system, value string) ([]fhir.Key, error) {
-	escape := strings.NewReplacer(`\`, `\\`, `,`, `\,`, `|`, `\|`, `$`, `\$`)
-	found, err := e.every(ctx, typ, "identifier", escape.Replace(system)+"|"+escape.Replace(value))
+	found, err := e.every(ctx, typ, "identifier", search.Escape(system)+"|"+search.Escape(value))
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func granular(r *search.Registry, typ string, where []access.Argument) search.Co
 	params := make([]search.Parameter, len(where))
 	for i, a := range where {
 		p := r.Param(typ, a.Param)
-		if p == nil || p.State != search.Active || !isGranular(p.Type) {
+		if p == nil || p.State != search.Active || !p.Type.InScope() {
 			return nil
 		}
 		params[i] = search.Parameter{Name: a.Param, Value: a.Value}
@@ -95,14 +95,6 @@ func granular(r *search.Registry, typ string, where []access.Argument) search.Co
 		return nil
 	}
 	return search.And(q.Where)
-}
-
-func isGranular(t search.Type) bool {
-	switch t {
-	case search.TokenType, search.ReferenceType, search.URIType, search.DateType:
-		return true
-	}
-	return false
 }
 
 // Sees reports whether g shows v to who does what needs one of some permissions.
