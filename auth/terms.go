@@ -55,6 +55,7 @@ func TermsOf(c Claims, p Profile, s Scopes) (access.Terms, error) {
 		Patient:      b.patient(),
 		Self:         s.FHIRUser && p.User.ID != "",
 		RequestAgent: "Client/" + b.client(),
+		Holder:       c.Holder(),
 		Standings:    map[access.Context]access.Standing{},
 	}
 	t.ID = b.id(t)

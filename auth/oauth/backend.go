@@ -60,6 +60,13 @@ func (s *Server) backendScopes(c Client, asked string) (auth.Scopes, error) {
 	return granted, nil
 }
 
+// Within returns what of some scopes, as in a token, a client is registered for
+// now.
+func (s *Server) Within(c *Client, scopes string) string {
+	parsed, _ := auth.ParseScopes(scopes, s.config.Known)
+	return s.allowed(parsed, *c).String()
+}
+
 // chosenOrganizations returns those that a token is for: all of the client's, or
 // those asked for.
 func chosenOrganizations(c Client, asked []string) ([]string, error) {

@@ -73,6 +73,7 @@ type Terms struct {
 	Standings     map[Context]Standing
 	Self          bool   // the caller may read User: the scope fhirUser
 	RequestAgent  string // who to write into the audit: "Practitioner/1", "Client/x"
+	Holder        string // by what such a Grant can be made anew later, for what goes on without a request; empty if it cannot
 }
 
 // A Grant is what one caller may do. The zero Grant denies everything.
@@ -86,7 +87,12 @@ func NewGrant(t Terms) Grant { return Grant{terms: t} }
 
 // Trusted returns the grant of a trusted system named client, which may do
 // everything. It is for a server without sign-in, on the machine it runs on.
-func Trusted(client string) Grant { return Grant{trusted: true, terms: Terms{Client: client}} }
+func Trusted(client string) Grant {
+	return Grant{trusted: true, terms: Terms{Client: client, Holder: LocalHolder}}
+}
+
+// LocalHolder is the Holder of a trusted system.
+const LocalHolder = "local"
 
 // IsTrusted reports whether g may do everything.
 func (g Grant) IsTrusted() bool { return g.trusted }
