@@ -1,13 +1,14 @@
 package fhir
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
 
 // A Bundle is a Bundle to be written. https://hl7.org/fhir/R4/bundle.html
 type Bundle struct {
-	Type        string    // "history", "searchset"
+	Type        string    // "history", "searchset", "batch-response"
 	LastUpdated time.Time // zero leaves it out
 	Total       int       // negative leaves it out
 	Estimated   bool      // Total is an estimate, and says so
@@ -42,8 +43,12 @@ type Entry struct {
 	URL    string // of that request, relative: "Patient/1"
 
 	Status       string // of the response to it: "200 OK"
+	Location     string
 	ETag         string
 	LastModified time.Time
+	Outcome      []byte // an OperationOutcome as JSON
+
+	Extensions []byte // of the entry itself, as a JSON array; nil for none
 }
 
 // Size returns how many bytes Append appends, rounded up.
@@ -97,11 +102,16 @@ func closeArray(dst []byte, n int) []byte {
 // size returns about how many bytes e takes, and not less.
 func (e *Entry) size(base string) int {
 	const frame = 400 // names of properties, stamp, request and response
-	return frame + len(base) + len(e.FullURL) + len(e.Resource) + len(e.Stored)
+	return frame + len(base) + len(e.FullURL) + len(e.Resource) + len(e.Stored) + 2*len(e.Location) + len(e.Outcome) + len(e.Extensions)
 }
 
 func (e *Entry) append(dst []byte, base string) []byte {
-	dst = e.appendContent(append(dst, '{'), base)
+	dst = append(dst, '{')
+	open := len(dst)
+	dst = e.appendContent(dst, base)
+	if e.Extensions != nil {
+		dst = append(append(dst, `,"extension":`...), e.Extensions...)
+	}
 	if e.Mode != "" {
 		dst = append(appendField(dst, `,"search":{"mode":`, e.Mode), '}')
 	}
@@ -110,11 +120,32 @@ func (e *Entry) append(dst []byte, base string) []byte {
 		dst = append(appendField(dst, `,"url":`, e.URL), '}')
 	}
 	if e.Status != "" {
-		dst = appendField(dst, `,"response":{"status":`, e.Status)
-		dst = appendField(dst, `,"etag":`, e.ETag)
-		dst = append(appendInstant(append(dst, `,"lastModified":`...), e.LastModified), '}')
+		dst = append(e.appendResponse(append(dst, `,"response":{"status":`...)), '}')
+	}
+	// The first part has a comma before it that belongs to nothing when there is
+	// neither a full URL nor a resource.
+	if dst[open] == ',' {
+		dst = slices.Delete(dst, open, open+1)
 	}
 	return append(dst, '}')
+}
+
+// appendResponse appends the value of response.status and what follows it.
+func (e *Entry) appendResponse(dst []byte) []byte {
+	dst = AppendString(dst, e.Status)
+	if e.Location != "" {
+		dst = appendField(dst, `,"location":`, e.Location)
+	}
+	if e.ETag != "" {
+		dst = appendField(dst, `,"etag":`, e.ETag)
+	}
+	if !e.LastModified.IsZero() {
+		dst = appendInstant(append(dst, `,"lastModified":`...), e.LastModified)
+	}
+	if e.Outcome != nil {
+		dst = append(append(dst, `,"outcome":`...), e.Outcome...)
+	}
+	return dst
 }
 
 // appendContent appends the full URL and the resource.

@@ -25,18 +25,30 @@ func Decode(typ string, src []byte) (*Resource, error) {
 	if !utf8.Valid(src) {
 		return nil, Errorf(BadRequest, Structure, "", "The body is not valid UTF-8; send JSON encoded as UTF-8.")
 	}
-	d := decoder{scanner: scanner{src: src}, typ: typ}
-	d.tree = &tree{src: src, nodes: make([]node, 0, len(src)/24+8)}
+	d := newDecoder(typ, src)
 	if !d.document() {
 		d.issues = append(d.issues, d.problem)
 	}
+	if err := d.outcome(); err != nil {
+		return nil, err
+	}
+	return &Resource{tree: d.tree, top: d.top, meta: d.meta, spaced: d.spaced}, nil
+}
+
+func newDecoder(typ string, src []byte) *decoder {
+	t := &tree{src: src, nodes: make([]node, 0, len(src)/24+8)}
+	return &decoder{scanner: scanner{src: src}, typ: typ, tree: t, limit: maxNodes}
+}
+
+// outcome returns an Outcome with all problems, or nil when there are none.
+func (d *decoder) outcome() error {
 	if d.dropped > 0 {
 		d.issues = append(d.issues, Issue{Code: Processing, Text: fmt.Sprintf("There are %d further problems; they are not listed.", d.dropped)})
 	}
 	if len(d.issues) > 0 {
-		return nil, &Outcome{Issues: d.issues}
+		return &Outcome{Issues: d.issues}
 	}
-	return &Resource{tree: d.tree, top: d.top, meta: d.meta, spaced: d.spaced}, nil
+	return nil
 }
 
 // A member is one property of the resource or of its meta, as it stands in the
@@ -52,6 +64,8 @@ type decoder struct {
 	tree    *tree
 	top     []member // of the root
 	meta    []member // of the root's meta
+	parts   []inner  // resources in entries of a Submission; nil for what is none
+	limit   int      // of elements
 	issues  []Issue
 	dropped int
 }
@@ -87,8 +101,8 @@ func (d *decoder) document() bool {
 // add appends a node as the last child of parent.
 func (d *decoder) add(parent int32, n node) (int32, bool) {
 	i := int32(len(d.tree.nodes))
-	if i >= maxNodes {
-		return 0, d.fail(TooCostly, "The resource has more than %d elements", maxNodes)
+	if int(i) >= d.limit {
+		return 0, d.fail(TooCostly, "The resource has more than %d elements", d.limit)
 	}
 	n.parent = max(parent, 0)
 	d.tree.nodes = append(d.tree.nodes, n)
@@ -128,6 +142,14 @@ func (d *decoder) issueBelow(at int32, child string, code Code, format string, a
 
 // resource reads a resource, the root when parent is -1.
 func (d *decoder) resource(parent int32, prop *spec.Property, index int32) bool {
+	if d.isEntry(parent) {
+		return d.part(parent, prop)
+	}
+	return d.named(parent, prop, index)
+}
+
+// named reads a resource of the type that it names itself.
+func (d *decoder) named(parent int32, prop *spec.Property, index int32) bool {
 	name, found, ok := d.resourceType()
 	if !ok {
 		return false
@@ -262,10 +284,18 @@ func (d *decoder) property(o *object) bool {
 }
 
 // remember keeps where a property stands that has just been read, if it is one
-// of the root or of its meta.
+// of the root or of its meta, or of those of a part.
 func (d *decoder) remember(self int32, name string, lo int) {
 	n := &d.tree.nodes[self]
 	switch {
+	case len(d.parts) > 0:
+		p := &d.parts[len(d.parts)-1]
+		switch {
+		case int(self) == p.lo:
+			p.top = append(p.top, member{name, lo, d.pos})
+		case int(n.parent) == p.lo && n.prop.Name == "meta":
+			p.meta = append(p.meta, member{name, lo, d.pos})
+		}
 	case self == 0:
 		d.top = append(d.top, member{name, lo, d.pos})
 	case n.parent == 0 && n.prop.Name == "meta":

@@ -12,6 +12,19 @@ import (
 // same, not src. Malformed XML, a DOCTYPE, processing instructions, and anything
 // but UTF-8 end the reading at once. https://hl7.org/fhir/R4/xml.html
 func DecodeXML(typ string, src []byte) (*Resource, error) {
+	w, err := walkXML(typ, src)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Decode(typ, w.json)
+	if err != nil || len(w.issues) > 0 {
+		return nil, &Outcome{Issues: w.merge(AsOutcome(err))}
+	}
+	return r, nil
+}
+
+// walkXML writes the JSON of a document, a resource of the type named typ.
+func walkXML(typ string, src []byte) (*xmlWalk, error) {
 	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
 	switch {
 	case !utf8.Valid(src):
@@ -23,16 +36,12 @@ func DecodeXML(typ string, src []byte) (*Resource, error) {
 	if !p.document() {
 		return nil, &Outcome{Issues: []Issue{p.problem}}
 	}
-	w := xmlWalk{doc: p, json: make([]byte, 0, len(src))}
+	w := &xmlWalk{doc: p, json: make([]byte, 0, len(src))}
 	w.root(typ)
 	if w.deep {
 		return nil, &Outcome{Issues: w.issues}
 	}
-	r, err := Decode(typ, w.json)
-	if err != nil || len(w.issues) > 0 {
-		return nil, &Outcome{Issues: w.merge(AsOutcome(err))}
-	}
-	return r, nil
+	return w, nil
 }
 
 // A xmlWalk writes the JSON of a document, led by the definitions. Where the XML
