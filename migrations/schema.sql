@@ -2,6 +2,9 @@
 -- make schema writes this file.
 
 CREATE TYPE access_row AS ( rid bigint, type smallint, ver integer, own bigint[], effective bigint[] );
+CREATE TYPE write_keys AS ( added bigint[] );
+CREATE TYPE write_plan AS ( fate smallint, version integer, moment timestamptz, gone boolean, former integer, before bigint[], acl bigint[], turned boolean );
+CREATE TYPE write_row AS ( op text, type smallint, rid bigint, id text, hash bigint, expect integer, codec smallint, past boolean, origin text, body bytea, words bytea, own bigint[], sources bigint[], authors bigint[], targets bigint[], given bigint[], marks bigint[], keys bigint[], refs bigint[], t1 timestamptz, t1h timestamptz, t2 timestamptz, t2h timestamptz, t3 timestamptz, t3h timestamptz, s1 text, strs text, sorts text, grps bigint[], los double precision[], his double precision[], interaction text, request text, outcome smallint, client text, agent text, orgs text, address text, patients text, patient bigint, others bigint[], detail text );
 CREATE SEQUENCE change_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
 
 CREATE TABLE access_event (
@@ -11,9 +14,11 @@ CREATE TABLE access_event (
     ver integer NOT NULL,
     old_acl bigint[] NOT NULL,
     new_acl bigint[] NOT NULL,
-    reason text NOT NULL
+    reason text NOT NULL,
+    at timestamptz DEFAULT clock_timestamp() NOT NULL,
+    made boolean DEFAULT false NOT NULL
 );
-COMMENT ON TABLE access_event IS 'Changes of who may see a resource that made no version of it';
+COMMENT ON TABLE access_event IS 'Changes of who may see a resource';
 ALTER TABLE access_event ADD CONSTRAINT access_event_pkey PRIMARY KEY (rid, seq);
 CREATE INDEX access_event_feed ON access_event USING btree (xid, seq);
 CREATE INDEX access_event_seq ON access_event USING btree (seq);
@@ -58,20 +63,69 @@ CREATE INDEX audit_entity ON audit USING btree (rid, at, seq) WHERE (rid IS NOT 
 CREATE INDEX audit_others ON audit USING gin (others) WITH (fastupdate=off) WHERE (others IS NOT NULL);
 CREATE INDEX audit_patient ON audit USING btree (patient, at, seq) WHERE (patient IS NOT NULL);
 
-CREATE TABLE idempotency (
-    client text NOT NULL,
-    key text NOT NULL,
-    method text NOT NULL,
-    path text NOT NULL,
-    body_hash bytea NOT NULL,
-    status smallint,
-    headers jsonb,
-    rid bigint,
-    ver integer,
-    created timestamptz DEFAULT now() NOT NULL
+CREATE TABLE bulk_file (
+    job text NOT NULL,
+    name text NOT NULL,
+    nth integer NOT NULL,
+    kind text NOT NULL,
+    type text NOT NULL,
+    count bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT bulk_file_kind_check CHECK ((kind = ANY (ARRAY['output'::text, 'deleted'::text, 'error'::text, 'rejected'::text, 'answer'::text])))
 );
-COMMENT ON TABLE idempotency IS 'Answers to writes that may be repeated';
-ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (client, key);
+COMMENT ON TABLE bulk_file IS 'Files of jobs';
+ALTER TABLE bulk_file ADD CONSTRAINT bulk_file_pkey PRIMARY KEY (job, name);
+
+CREATE TABLE bulk_job (
+    id text NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    owner text NOT NULL,
+    holder text NOT NULL,
+    asked jsonb NOT NULL,
+    place jsonb DEFAULT '{}'::jsonb NOT NULL,
+    error bytea,
+    created timestamptz NOT NULL,
+    ended timestamptz,
+    expires timestamptz NOT NULL,
+    node text DEFAULT ''::text NOT NULL,
+    lease timestamptz DEFAULT '-infinity'::timestamptz NOT NULL,
+    turn integer DEFAULT 0 NOT NULL,
+    CONSTRAINT bulk_job_holder_check CHECK ((holder <> ''::text)),
+    CONSTRAINT bulk_job_kind_check CHECK ((kind = ANY (ARRAY['export'::text, 'import'::text, 'request'::text]))),
+    CONSTRAINT bulk_job_state_check CHECK ((state = ANY (ARRAY['receiving'::text, 'waiting'::text, 'done'::text, 'failed'::text])))
+);
+COMMENT ON TABLE bulk_job IS 'Exports, imports and requests that are answered later';
+ALTER TABLE bulk_job ADD CONSTRAINT bulk_job_pkey PRIMARY KEY (id);
+CREATE INDEX bulk_job_expires ON bulk_job USING btree (expires);
+CREATE INDEX bulk_job_waiting ON bulk_job USING btree (lease) WHERE (state = 'waiting'::text);
+
+CREATE TABLE bulk_piece (
+    job text NOT NULL,
+    name text NOT NULL,
+    start bigint NOT NULL,
+    content bytea NOT NULL
+);
+ALTER TABLE bulk_piece ALTER COLUMN content SET STORAGE EXTERNAL;
+COMMENT ON TABLE bulk_piece IS 'What jobs were sent and what their files are made of';
+ALTER TABLE bulk_piece ADD CONSTRAINT bulk_piece_pkey PRIMARY KEY (job, name, start);
+
+CREATE TABLE idempotency (
+    holder text NOT NULL COLLATE "C",
+    key text NOT NULL COLLATE "C",
+    created timestamptz DEFAULT clock_timestamp() NOT NULL,
+    digest bytea NOT NULL,
+    asked bytea NOT NULL,
+    codec smallint NOT NULL,
+    body bytea,
+    types smallint[] NOT NULL,
+    ids text[] NOT NULL,
+    vers integer[] NOT NULL,
+    outcomes smallint[] NOT NULL,
+    times bigint[] NOT NULL
+);
+ALTER TABLE idempotency ALTER COLUMN body SET STORAGE EXTERNAL;
+COMMENT ON TABLE idempotency IS 'What became of requests that may be repeated';
+ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (holder, key);
 CREATE INDEX idempotency_created ON idempotency USING btree (created);
 
 CREATE TABLE installation (
@@ -454,6 +508,81 @@ ALTER TABLE search_param ADD CONSTRAINT search_param_pkey PRIMARY KEY (type, cod
 ALTER TABLE search_param ADD CONSTRAINT search_param_type_position_key UNIQUE (type, "position");
 CREATE INDEX search_param_rid ON search_param USING btree (rid);
 
+CREATE TABLE subscription (
+    id text NOT NULL,
+    version integer NOT NULL,
+    status text NOT NULL,
+    changed timestamptz NOT NULL,
+    handle text NOT NULL,
+    criteria text NOT NULL,
+    filters text[] NOT NULL,
+    pushes boolean NOT NULL,
+    host text NOT NULL,
+    most integer NOT NULL,
+    ends timestamptz NOT NULL,
+    last bigint DEFAULT 0 NOT NULL,
+    delivered bigint DEFAULT 0 NOT NULL,
+    pending bigint DEFAULT 0 NOT NULL,
+    sent timestamptz,
+    attempts integer DEFAULT 0 NOT NULL,
+    failing timestamptz,
+    error text DEFAULT ''::text NOT NULL,
+    due timestamptz NOT NULL,
+    node text DEFAULT ''::text NOT NULL,
+    fence bigint DEFAULT 0 NOT NULL,
+    lease timestamptz DEFAULT '-infinity'::timestamptz NOT NULL,
+    CONSTRAINT subscription_check CHECK (((delivered <= last) AND (pending <= last))),
+    CONSTRAINT subscription_most_check CHECK ((most > 0)),
+    CONSTRAINT subscription_status_check CHECK ((status = ANY (ARRAY['requested'::text, 'active'::text, 'error'::text, 'off'::text])))
+)
+WITH (fillfactor='50');
+COMMENT ON TABLE subscription IS 'Subscriptions and how far each has come';
+ALTER TABLE subscription ADD CONSTRAINT subscription_pkey PRIMARY KEY (id);
+CREATE INDEX subscription_due ON subscription USING btree (due) WHERE (due < 'infinity'::timestamptz);
+
+CREATE TABLE subscription_binding (
+    hash bytea NOT NULL,
+    subscriptions text[] NOT NULL,
+    holder text NOT NULL,
+    expires timestamptz NOT NULL
+);
+ALTER TABLE subscription_binding ADD CONSTRAINT subscription_binding_pkey PRIMARY KEY (hash);
+
+CREATE TABLE subscription_event (
+    subscription text NOT NULL,
+    number bigint NOT NULL,
+    type text NOT NULL,
+    id text NOT NULL,
+    version integer NOT NULL,
+    at timestamptz NOT NULL,
+    numbered timestamptz NOT NULL
+);
+COMMENT ON TABLE subscription_event IS 'What each subscription was or will be told';
+ALTER TABLE subscription_event ADD CONSTRAINT subscription_event_pkey PRIMARY KEY (subscription, number);
+CREATE INDEX subscription_event_numbered ON subscription_event USING brin (numbered);
+
+CREATE TABLE subscription_feed (
+    one boolean DEFAULT true NOT NULL,
+    "position" text NOT NULL,
+    node text NOT NULL,
+    fence bigint NOT NULL,
+    lease timestamptz NOT NULL,
+    CONSTRAINT subscription_feed_one_check CHECK (one)
+);
+COMMENT ON TABLE subscription_feed IS 'The one follower of the feed that fires subscriptions';
+ALTER TABLE subscription_feed ADD CONSTRAINT subscription_feed_pkey PRIMARY KEY (one);
+
+CREATE TABLE subscription_owner (
+    handle text NOT NULL,
+    holder text NOT NULL,
+    endpoint text NOT NULL,
+    secret text NOT NULL,
+    made timestamptz NOT NULL,
+    CONSTRAINT subscription_owner_handle_check CHECK ((handle <> ''::text))
+);
+COMMENT ON TABLE subscription_owner IS 'Who has asked for a Subscription, and the secret that it is signed with';
+ALTER TABLE subscription_owner ADD CONSTRAINT subscription_owner_pkey PRIMARY KEY (handle);
+
 CREATE TABLE ver (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     updated timestamptz DEFAULT clock_timestamp() NOT NULL,
@@ -469,6 +598,7 @@ CREATE TABLE ver (
     body bytea,
     words bytea,
     acl bigint[],
+    past boolean,
     CONSTRAINT ver_check CHECK (((op = 'D'::"char") = (body IS NULL))),
     CONSTRAINT ver_op_check CHECK ((op = ANY (ARRAY['C'::"char", 'U'::"char", 'P'::"char", 'D'::"char"]))),
     CONSTRAINT ver_ver_check CHECK ((ver > 0))
@@ -491,6 +621,8 @@ ALTER TABLE zdict ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE zdict IS 'zstd dictionaries';
 ALTER TABLE zdict ADD CONSTRAINT zdict_pkey PRIMARY KEY (dict);
 
+ALTER TABLE bulk_file ADD CONSTRAINT bulk_file_job_fkey FOREIGN KEY (job) REFERENCES bulk_job(id) ON DELETE CASCADE;
+ALTER TABLE bulk_piece ADD CONSTRAINT bulk_piece_job_fkey FOREIGN KEY (job) REFERENCES bulk_job(id) ON DELETE CASCADE;
 ALTER TABLE login_identity ADD CONSTRAINT login_identity_account_fkey FOREIGN KEY (account) REFERENCES login_account(id) ON DELETE CASCADE;
 ALTER TABLE login_session ADD CONSTRAINT login_session_account_fkey FOREIGN KEY (account) REFERENCES login_account(id) ON DELETE CASCADE;
 ALTER TABLE oauth_assertion ADD CONSTRAINT oauth_assertion_client_fkey FOREIGN KEY (client) REFERENCES oauth_client(id) ON DELETE CASCADE;
@@ -500,82 +632,6 @@ ALTER TABLE oauth_launch ADD CONSTRAINT oauth_launch_client_fkey FOREIGN KEY (cl
 ALTER TABLE oauth_refresh ADD CONSTRAINT oauth_refresh_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES oauth_grant(id) ON DELETE CASCADE;
 ALTER TABLE oauth_request ADD CONSTRAINT oauth_request_client_fkey FOREIGN KEY (client) REFERENCES oauth_client(id) ON DELETE CASCADE;
 
-CREATE FUNCTION access_give(giver bigint, sources bigint[], targets bigint[], keys bigint[], marks bigint[], registers boolean) RETURNS void
-    LANGUAGE plpgsql
-    SET enable_seqscan TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
-DECLARE
-  added access_grant[];
-  dropped access_grant[];
-  changed bigint[];
-  next bigint[];
-  met access_row[];
-  x record;
-  waited boolean;
-BEGIN
-  added := ARRAY(SELECT DISTINCT (giver, n.target, n.key, n.mark & 7, n.mark >> 3 & 7)::access_grant
-    FROM unnest(targets, keys, marks) AS n (target, key, mark)
-    WHERE n.mark & 64 <> 0 AND NOT EXISTS (SELECT FROM access_grant g WHERE g.basis = giver AND g.target = n.target AND g.key = n.key));
-  dropped := ARRAY(SELECT g FROM access_grant g WHERE g.basis = giver
-    AND NOT EXISTS (SELECT FROM unnest(targets, keys) AS n (target, key) WHERE g.target = n.target AND g.key = n.key));
-  IF cardinality(added) + cardinality(dropped) = 0 THEN
-    RETURN;
-  END IF;
-  changed := ARRAY(SELECT DISTINCT c.target FROM unnest(added || dropped) c);
-  FOR x IN SELECT l.target, bool_or(l.alone) AS alone FROM (
-      SELECT c.target, c.step, true AS alone FROM unnest(added || dropped) c
-      UNION ALL SELECT c.key, c.leads, false FROM unnest(added) c WHERE c.leads > 0
-      UNION ALL SELECT giver, 2::smallint, false
-      UNION ALL SELECT s, (s & 7)::smallint, false FROM unnest(sources) s) l
-    GROUP BY l.target ORDER BY min(l.step), l.target
-  LOOP
-    IF x.alone THEN
-      waited := pg_advisory_xact_lock(x.target) IS NULL;
-    ELSE
-      waited := pg_advisory_xact_lock_shared(x.target) IS NULL;
-    END IF;
-  END LOOP;
-  -- Nobody else changes gifts of what is locked now.
-  dropped := dropped || ARRAY(SELECT g FROM access_grant g WHERE registers AND g.basis <> giver
-    AND g.target = ANY (ARRAY(SELECT d.target FROM unnest(dropped) d WHERE d.step = 3)));
-  -- What the given keys and the own ones lead to must stay as it is, too.
-  next := giver || sources || ARRAY(SELECT c.key FROM unnest(added) c WHERE c.leads > 0);
-  LOOP
-    next := ARRAY(SELECT q.key FROM (SELECT DISTINCT g.key, g.leads FROM access_grant g
-      WHERE g.target = ANY (next) AND g.leads > 0 AND NOT g.key = ANY (next || changed)) q ORDER BY q.leads, q.key);
-    EXIT WHEN next = '{}';
-    FOR x IN SELECT unnest(next) AS target LOOP
-      waited := pg_advisory_xact_lock_shared(x.target) IS NULL;
-    END LOOP;
-  END LOOP;
-  FOR x IN SELECT q.rid, q.type FROM (
-      SELECT r.rid, r.type FROM res r WHERE r.keys && changed
-      UNION SELECT r.rid, r.type FROM res r WHERE r.rid = ANY (changed || giver) AND NOT r.deleted) q ORDER BY q.rid LOOP
-    PERFORM FROM res r WHERE r.rid = x.rid AND r.type = x.type FOR UPDATE;
-    IF x.rid <> giver THEN
-      next := next || x.rid;
-    END IF;
-  END LOOP;
-  IF next <> '{}' THEN
-    met := ARRAY(SELECT (r.rid, r.type, r.ver, v.acl, access_of(v.acl, r.rid))::access_row
-      FROM res r JOIN ver v ON v.rid = r.rid AND v.ver = r.ver
-      WHERE r.rid = ANY (next) AND NOT r.deleted AND v.acl IS NOT NULL);
-  END IF;
-  DELETE FROM access_grant g USING unnest(dropped) d WHERE g.target = d.target AND g.key = d.key AND g.basis = d.basis;
-  INSERT INTO access_grant SELECT a.* FROM unnest(added) a;
-  IF met IS NULL THEN
-    RETURN;
-  END IF;
-  WITH now AS MATERIALIZED (SELECT m.rid, m.type, m.ver, m.effective AS before, access_of(m.own, m.rid) AS after FROM unnest(met) m),
-  n AS MATERIALIZED (SELECT * FROM now WHERE NOT (before @> after AND after @> before)),
-  e AS (
-    INSERT INTO access_event (rid, ver, old_acl, new_acl, reason)
-    SELECT rid, ver, before, after, CASE WHEN after @> before THEN 'granted' WHEN before @> after THEN 'withdrawn' ELSE 'changed' END FROM n)
-  UPDATE res r SET keys = ARRAY(SELECT k FROM unnest(r.keys) k WHERE NOT k = ANY (n.before) OR k = ANY (n.after)
-      UNION SELECT k FROM unnest(n.after) k)
-  FROM n WHERE r.rid = n.rid AND r.type = n.type;
-END $$;
 CREATE FUNCTION access_held(own bigint[], sources bigint[], rid bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -588,15 +644,28 @@ DECLARE
   target bigint;
   waited boolean;
 BEGIN
+  FOREACH target IN ARRAY next LOOP
+    waited := pg_advisory_xact_lock_shared(target) IS NULL;
+  END LOOP;
   LOOP
-    FOREACH target IN ARRAY next LOOP
-      waited := pg_advisory_xact_lock_shared(target) IS NULL;
-    END LOOP;
-    SELECT array_agg(q.key), array_agg(q.key ORDER BY q.leads, q.key) FILTER (WHERE q.leads > 0) INTO given, next
+    SELECT array_agg(q.key), array_agg(q.key) FILTER (WHERE q.leads > 0) INTO given, next
     FROM (SELECT DISTINCT g.key, g.leads FROM access_grant g WHERE g.target = ANY (next) AND NOT g.key = ANY (effective)) q;
     effective := effective || given;
     IF next IS NULL THEN
       RETURN effective;
+    END IF;
+    PERFORM access_join(next);
+  END LOOP;
+END $$;
+CREATE FUNCTION access_join(targets bigint[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  target bigint;
+BEGIN
+  FOREACH target IN ARRAY targets LOOP
+    IF NOT pg_try_advisory_xact_lock_shared(target) THEN
+      RAISE EXCEPTION 'others are changing who sees the resource' USING ERRCODE = 'serialization_failure';
     END IF;
   END LOOP;
 END $$;
@@ -652,12 +721,101 @@ BEGIN
     next := given;
   END LOOP;
 END $$;
+CREATE FUNCTION access_settle(givers bigint[], registers boolean[], bases bigint[], targets bigint[], keys bigint[], marks bigint[], held bigint[], steps bigint[], written bigint[], turned bigint[]) RETURNS access_row[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+  added access_grant[] := '{}';
+  dropped access_grant[] := '{}';
+  ended access_grant[];
+  changed bigint[];
+  next bigint[];
+  known bigint[];
+  met bigint[] := '{}';
+  old access_row[];
+  x record;
+BEGIN
+  IF targets <> '{}' THEN
+    added := ARRAY(SELECT DISTINCT (n.basis, n.target, n.key, n.mark & 7, n.mark >> 3 & 7)::access_grant
+      FROM unnest(bases, targets, keys, marks) AS n (basis, target, key, mark)
+      WHERE n.mark & 64 <> 0 AND NOT EXISTS (SELECT FROM access_grant g WHERE g.basis = n.basis AND g.target = n.target AND g.key = n.key));
+  END IF;
+  IF givers <> '{}' THEN
+    dropped := ARRAY(SELECT g FROM access_grant g WHERE g.basis = ANY (givers)
+      AND NOT EXISTS (SELECT FROM unnest(bases, targets, keys) AS n (basis, target, key) WHERE n.basis = g.basis AND n.target = g.target AND n.key = g.key));
+  END IF;
+  changed := ARRAY(SELECT DISTINCT c.target FROM unnest(added || dropped) c);
+  PERFORM CASE WHEN l.alone THEN pg_advisory_xact_lock(l.target) IS NULL ELSE pg_advisory_xact_lock_shared(l.target) IS NULL END
+  FROM (SELECT l.target, bool_or(l.alone) AS alone FROM (
+      SELECT c.target, c.step, true AS alone FROM unnest(added || dropped) c
+      UNION ALL SELECT c.key, c.leads, false FROM unnest(added) c WHERE c.leads > 0
+      UNION ALL SELECT h.target, h.step, false FROM unnest(held, steps) h (target, step)) l
+    GROUP BY l.target ORDER BY min(l.step), l.target OFFSET 0) l;
+  -- Nobody else changes gifts of what is locked alone now.
+  ended := ARRAY(SELECT d FROM unnest(dropped) d WHERE d.step = 3 AND registers[array_position(givers, d.basis)]);
+  IF ended <> '{}' THEN
+    added := ARRAY(SELECT a FROM unnest(added) a WHERE NOT EXISTS (SELECT FROM unnest(ended) e
+      WHERE e.target = a.target AND e.basis <> a.basis AND array_position(givers, e.basis) > array_position(givers, a.basis)));
+    dropped := dropped || ARRAY(SELECT g FROM access_grant g WHERE g.target IN (SELECT e.target FROM unnest(ended) e)
+      AND NOT EXISTS (SELECT FROM unnest(dropped) d WHERE d.basis = g.basis AND d.target = g.target AND d.key = g.key)
+      AND EXISTS (SELECT FROM unnest(ended) e WHERE e.target = g.target AND e.basis <> g.basis
+        AND NOT EXISTS (SELECT FROM unnest(bases, targets, keys, marks) AS n (basis, target, key, mark)
+          WHERE n.basis = g.basis AND n.target = g.target AND n.key = g.key AND n.mark & 64 <> 0
+            AND array_position(givers, n.basis) > array_position(givers, e.basis))));
+  END IF;
+  -- What the given keys and the own ones lead to must stay as it is, too.
+  next := held || ARRAY(SELECT c.key FROM unnest(added) c WHERE c.leads > 0);
+  known := next || changed;
+  LOOP
+    next := ARRAY(SELECT DISTINCT g.key FROM access_grant g WHERE g.target = ANY (next) AND g.leads > 0 AND NOT g.key = ANY (known));
+    EXIT WHEN next = '{}';
+    PERFORM access_join(next);
+    known := known || next;
+  END LOOP;
+  IF changed = '{}' AND turned = '{}' THEN
+    RETURN '{}';
+  END IF;
+  FOR x IN SELECT q.rid, q.type, bool_or(q.met) AS met FROM (
+      SELECT r.rid, r.type, true AS met FROM res r WHERE changed <> '{}' AND r.keys && changed
+      UNION ALL SELECT r.rid, r.type, r.rid = ANY (changed || turned) FROM res r WHERE r.rid = ANY (changed || written)) q
+    GROUP BY q.rid, q.type ORDER BY q.rid LOOP
+    PERFORM FROM res r WHERE r.rid = x.rid AND r.type = x.type FOR UPDATE;
+    IF x.met THEN
+      met := met || x.rid;
+    END IF;
+  END LOOP;
+  old := ARRAY(SELECT (r.rid, r.type, r.ver, v.acl, coalesce(access_of(v.acl, r.rid), '{}'))::access_row
+    FROM res r JOIN ver v ON v.rid = r.rid AND v.ver = r.ver
+    WHERE r.rid = ANY (met) AND NOT r.deleted);
+  IF changed = '{}' THEN
+    RETURN old;
+  END IF;
+  DELETE FROM access_grant g USING unnest(dropped) d WHERE g.target = d.target AND g.key = d.key AND g.basis = d.basis;
+  INSERT INTO access_grant SELECT a.* FROM unnest(added) a;
+  WITH now AS MATERIALIZED (SELECT m.rid, m.type, m.ver, m.effective AS before, access_of(m.own, m.rid) AS after FROM unnest(old) m
+    WHERE NOT m.rid = ANY (written) AND m.own IS NOT NULL),
+  n AS MATERIALIZED (SELECT now.*, access_turn(before, after) AS turn FROM now),
+  e AS (
+    INSERT INTO access_event (rid, ver, old_acl, new_acl, reason)
+    SELECT rid, ver, before, after, turn FROM n WHERE turn IS NOT NULL)
+  UPDATE res r SET keys = ARRAY(SELECT k FROM unnest(r.keys) k WHERE NOT k = ANY (n.before) OR k = ANY (n.after)
+      UNION SELECT k FROM unnest(n.after) k)
+  FROM n WHERE r.rid = n.rid AND r.type = n.type AND n.turn IS NOT NULL;
+  RETURN old;
+END $$;
 CREATE FUNCTION access_torn() RETURNS boolean
     LANGUAGE plpgsql
     AS $$
 BEGIN
   RAISE EXCEPTION 'another program has changed the resource' USING ERRCODE = 'serialization_failure';
 END $$;
+CREATE FUNCTION access_turn(before bigint[], after bigint[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT CASE WHEN after @> before THEN CASE WHEN NOT before @> after THEN 'granted' END WHEN before @> after THEN 'withdrawn' ELSE 'changed' END
+$$;
 CREATE FUNCTION access_write(op text, rid bigint, type smallint, id text, hash bigint, version integer, own bigint[], sources bigint[], authors bigint[], targets bigint[], given bigint[], marks bigint[], OUT goes boolean, OUT gone boolean, OUT acl bigint[], OUT keys bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -666,6 +824,8 @@ CREATE FUNCTION access_write(op text, rid bigint, type smallint, id text, hash b
 DECLARE
   waited boolean;
   old record;
+  before bigint[];
+  turned boolean;
 BEGIN
   waited := pg_advisory_xact_lock(~rid) IS NULL;
   SELECT v.ver, v.op = 'D' AS deleted, v.type, v.id, v.hash, v.acl INTO old FROM ver v WHERE v.rid = access_write.rid ORDER BY v.ver DESC LIMIT 1;
@@ -680,19 +840,38 @@ BEGIN
   IF NOT goes THEN
     RETURN;
   END IF;
-  IF targets <> '{}' OR old.ver IS NOT NULL AND EXISTS (SELECT FROM access_grant g WHERE g.basis = rid) THEN
-    PERFORM access_give(rid, sources, targets, given, marks, type = 103 AND op <> 'I');
-  END IF;
   IF op = 'D' THEN
     acl := old.acl;
+  ELSE
+    IF authors <> '{}' OR old.acl IS NOT NULL THEN
+      authors := ARRAY(SELECT k FROM unnest(authors) k UNION SELECT k FROM unnest(old.acl) k WHERE k & 7 = 5);
+    END IF;
+    acl := own || authors;
+  END IF;
+  turned := NOT gone AND op <> 'I' AND (op = 'D' OR old.acl IS NULL OR old.acl <> acl AND access_turn(old.acl, acl) IS NOT NULL);
+  IF targets <> '{}' OR old.ver IS NOT NULL AND EXISTS (SELECT FROM access_grant g WHERE g.basis = rid) THEN
+    SELECT o.effective INTO before
+    FROM unnest(access_settle(ARRAY[rid], ARRAY[type = 103 AND op <> 'I'], array_fill(rid, ARRAY[cardinality(targets)]), targets, given, marks,
+      rid || sources, CASE type WHEN 9 THEN 1 ELSE 2 END || ARRAY(SELECT s & 7 FROM unnest(sources) s),
+      ARRAY[rid], CASE WHEN turned THEN ARRAY[rid] ELSE '{}' END)) o
+    WHERE o.rid = access_write.rid;
+    turned := turned OR before IS NOT NULL AND op <> 'I';
+  END IF;
+  IF op <> 'D' THEN
+    keys := access_held(acl, sources, rid);
+  END IF;
+  IF NOT turned THEN
     RETURN;
   END IF;
-  keys := access_held(own, sources, rid);
-  acl := own;
-  IF authors <> '{}' OR old.acl IS NOT NULL THEN
-    authors := ARRAY(SELECT k FROM unnest(authors) k UNION SELECT k FROM unnest(old.acl) k WHERE k & 7 = 5);
-    acl := acl || authors;
-    keys := keys || authors;
+  IF before IS NULL THEN
+    -- With the row locked nobody changes what it is given.
+    PERFORM FROM res r WHERE r.rid = access_write.rid AND r.type = access_write.type FOR UPDATE;
+    before := coalesce(access_of(old.acl, rid), '{}');
+  END IF;
+  IF op = 'D' THEN
+    INSERT INTO access_event (rid, ver, old_acl, new_acl, reason, made) VALUES (rid, old.ver + 1, before, '{}', 'deleted', true);
+  ELSIF access_turn(before, keys) IS NOT NULL THEN
+    INSERT INTO access_event (rid, ver, old_acl, new_acl, reason, made) VALUES (rid, old.ver + 1, before, keys, access_turn(before, keys), true);
   END IF;
 END $$;
 CREATE FUNCTION audit_is_append_only() RETURNS trigger
@@ -700,5 +879,170 @@ CREATE FUNCTION audit_is_append_only() RETURNS trigger
     AS $$
 BEGIN
   RAISE EXCEPTION 'audit is append-only: % is refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE FUNCTION feed_begin(OUT low bigint, OUT taken pg_snapshot, OUT next bigint, OUT high bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  -- Each statement of a volatile function has a snapshot of its own.
+  SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO low FROM change_seq s;
+  SELECT pg_current_snapshot() INTO taken;
+  SELECT (age('3'::xid)::bigint + 3) & 4294967295 INTO next;
+  SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO high FROM change_seq s;
+END $$;
+CREATE FUNCTION write_batch(rows write_row[], generation integer, whole boolean, holder text, key text, gate bigint, digest bytea, asked bytea, packing smallint, answer bytea) RETURNS SETOF write_plan
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+  plans write_plan[];
+  fates smallint[];
+  givers bigint[];
+  registers boolean[];
+  bases bigint[] := '{}';
+  targets bigint[] := '{}';
+  given bigint[] := '{}';
+  marks bigint[] := '{}';
+  held bigint[];
+  steps bigint[];
+  written bigint[];
+  turning bigint[];
+  old access_row[];
+  spread write_keys[];
+  now timestamptz;
+  met int;
+BEGIN
+  IF holder IS NOT NULL THEN
+    IF NOT pg_try_advisory_xact_lock(gate) THEN
+      RETURN NEXT ROW(11, 0, NULL, false, 0, NULL, NULL, false)::write_plan;
+      RETURN;
+    ELSIF EXISTS (SELECT FROM idempotency i WHERE i.holder = write_batch.holder AND i.key = write_batch.key) THEN
+      RETURN NEXT ROW(12, 0, NULL, false, 0, NULL, NULL, false)::write_plan;
+      RETURN;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM search_generation g WHERE g.gen = generation) THEN
+    RETURN NEXT ROW(10, 0, NULL, false, 0, NULL, NULL, false)::write_plan;
+    RETURN;
+  END IF;
+  PERFORM pg_advisory_xact_lock(~q.rid) FROM (SELECT r.rid FROM unnest(rows) r WHERE r.op <> 'C' ORDER BY r.rid OFFSET 0) q;
+  plans := ARRAY(
+    SELECT (f.fate, coalesce(v.ver, 0) + CASE WHEN f.fate IN (1, 2, 4) THEN 1 ELSE 0 END, v.updated, v.deleted IS NOT false, coalesce(v.ver, 0),
+      v.acl, a.acl, f.fate = 4 OR f.fate = 2 AND (v.acl IS NULL OR v.acl <> a.acl AND access_turn(v.acl, a.acl) IS NOT NULL))::write_plan
+    FROM unnest(rows) WITH ORDINALITY r LEFT JOIN LATERAL (
+        SELECT v.ver, v.updated, v.op = 'D' AS deleted, v.id = r.id AND v.type = r.type AS same, v.hash, v.acl
+        FROM ver v WHERE v.rid = r.rid ORDER BY v.ver DESC LIMIT 1) v ON true
+      CROSS JOIN LATERAL (SELECT CASE
+        WHEN r.op = 'D' THEN CASE WHEN v.ver IS NULL OR NOT v.same OR v.deleted THEN 5 WHEN r.expect NOT IN (0, v.ver) THEN 6 ELSE 4 END
+        WHEN v.ver IS NULL THEN CASE WHEN r.expect > 0 THEN 6 ELSE 1 END
+        WHEN NOT v.same THEN 7
+        WHEN r.expect > 0 AND r.expect <> v.ver OR r.expect < 0 AND NOT v.deleted THEN 6
+        WHEN v.deleted THEN 1
+        WHEN v.hash = r.hash THEN 3
+        ELSE 2 END AS fate OFFSET 0) f
+      CROSS JOIN LATERAL (SELECT CASE WHEN f.fate = 4 THEN v.acl WHEN r.authors = '{}' AND v.acl IS NULL THEN r.own
+        ELSE r.own || ARRAY(SELECT k FROM unnest(r.authors) k UNION SELECT k FROM unnest(v.acl) k WHERE k & 7 = 5) END AS acl OFFSET 0) a
+    ORDER BY r.ordinality);
+  fates := ARRAY(SELECT p.fate FROM unnest(plans) p);
+  IF whole AND fates && '{6,7}' THEN
+    RETURN QUERY SELECT * FROM unnest(plans);
+    RETURN;
+  END IF;
+  IF fates && '{1,2,4}' THEN
+    SELECT coalesce(array_agg(r.rid ORDER BY r.ordinality) FILTER (WHERE r.former > 0 OR r.targets <> '{}'), '{}'),
+      coalesce(array_agg(r.type = 103 ORDER BY r.ordinality) FILTER (WHERE r.former > 0 OR r.targets <> '{}'), '{}'),
+      coalesce(array_agg(r.rid) FILTER (WHERE r.former > 0), '{}'), coalesce(array_agg(r.rid) FILTER (WHERE r.turned), '{}')
+    INTO givers, registers, written, turning
+    FROM unnest(rows, plans) WITH ORDINALITY r WHERE r.fate IN (1, 2, 4);
+    IF givers <> '{}' THEN
+      SELECT coalesce(array_agg(q.basis), '{}'), coalesce(array_agg(q.target), '{}'), coalesce(array_agg(q.key), '{}'), coalesce(array_agg(q.mark), '{}')
+      INTO bases, targets, given, marks
+      FROM (SELECT r.rid AS basis, unnest(r.targets) AS target, unnest(r.given) AS key, unnest(r.marks) AS mark FROM unnest(rows, plans) r WHERE r.fate IN (1, 2)) q;
+    END IF;
+    SELECT coalesce(array_agg(h.target), '{}'), coalesce(array_agg(h.step), '{}') INTO held, steps FROM (
+      SELECT r.rid AS target, CASE r.type WHEN 9 THEN 1 ELSE 2 END AS step FROM unnest(rows, plans) r WHERE r.fate IN (1, 2, 4) AND (r.op <> 'C' OR r.former > 0)
+      UNION SELECT s.key, s.key & 7 FROM (SELECT unnest(r.sources) AS key FROM unnest(rows, plans) r WHERE r.fate IN (1, 2)) s) h;
+    old := access_settle(givers, registers, bases, targets, given, marks, held, steps, written, turning);
+    spread := write_spread(rows, plans, held || ARRAY(SELECT r.rid FROM unnest(rows) r WHERE r.op = 'C'));
+    PERFORM pg_current_xact_id();
+    now := date_trunc('milliseconds', clock_timestamp());
+    plans := ARRAY(SELECT (p.fate, p.version, CASE WHEN p.fate IN (1, 2, 4) THEN greatest(now, p.moment + interval '1 millisecond') ELSE p.moment END,
+        p.gone, p.former, p.before, p.acl, p.turned)::write_plan
+      FROM unnest(plans) WITH ORDINALITY p ORDER BY p.ordinality);
+    IF old <> '{}' THEN
+      INSERT INTO access_event (rid, ver, old_acl, new_acl, reason, made)
+      SELECT e.rid, e.version, e.effective, e.after, CASE WHEN e.fate = 4 THEN 'deleted' ELSE access_turn(e.effective, e.after) END, true
+      FROM (SELECT o.rid, r.version, r.fate, o.effective, CASE WHEN r.fate = 4 THEN '{}' ELSE r.acl || r.added END AS after
+        FROM unnest(rows, plans, spread) r JOIN unnest(old) o ON o.rid = r.rid WHERE r.fate IN (2, 4)) e
+      WHERE e.fate = 4 OR access_turn(e.effective, e.after) IS NOT NULL;
+    END IF;
+    INSERT INTO ver (updated, rid, ver, type, id, op, codec, hash, acl, origin, body, words, past)
+    SELECT r.moment, r.rid, r.version, r.type, r.id, r.op::"char", r.codec, r.hash, r.acl, nullif(r.origin, ''), r.body, r.words, r.past
+    FROM unnest(rows, plans) r WHERE r.fate IN (1, 2, 4);
+    INSERT INTO res (rid, type, id, ver, deleted, updated, hash, idx_gen, keys, refs, t1, t1h, t2, t2h, t3, t3h, s1, strs, sorts)
+    SELECT r.rid, r.type, r.id, r.version, false, r.moment, r.hash, generation, r.acl || r.added || r.keys, r.refs,
+      r.t1, r.t1h, r.t2, r.t2h, r.t3, r.t3h, r.s1, r.strs, r.sorts
+    FROM unnest(rows, plans, spread) r WHERE r.fate = 1 AND r.former = 0;
+    IF written <> '{}' THEN
+      INSERT INTO res AS o (rid, type, id, ver, deleted, updated, hash, idx_gen, keys, refs, t1, t1h, t2, t2h, t3, t3h, s1, strs, sorts)
+      SELECT r.rid, r.type, r.id, r.version, r.fate = 4, r.moment, r.hash, generation,
+        CASE WHEN r.fate = 4 THEN '{}' ELSE r.acl || r.added || r.keys END, coalesce(r.refs, '{}'),
+        r.t1, r.t1h, r.t2, r.t2h, r.t3, r.t3h, r.s1, r.strs, r.sorts
+      FROM unnest(rows, plans, spread) r WHERE r.fate IN (1, 2, 4) AND r.former > 0 ORDER BY r.rid
+      ON CONFLICT (rid, type) DO UPDATE SET ver = excluded.ver, deleted = excluded.deleted, updated = excluded.updated, hash = excluded.hash,
+        idx_gen = CASE WHEN excluded.deleted THEN o.idx_gen ELSE excluded.idx_gen END, keys = excluded.keys, refs = excluded.refs,
+        t1 = excluded.t1, t1h = excluded.t1h, t2 = excluded.t2, t2h = excluded.t2h, t3 = excluded.t3, t3h = excluded.t3h,
+        s1 = excluded.s1, strs = excluded.strs, sorts = excluded.sorts
+      WHERE o.ver = excluded.ver - 1;
+      GET DIAGNOSTICS met = ROW_COUNT;
+      IF met < cardinality(written) THEN
+        PERFORM access_torn();
+      END IF;
+      DELETE FROM rng g WHERE g.rid = ANY (written);
+    END IF;
+    INSERT INTO rng (grp, lo, hi, rid, ver)
+    SELECT g.grp, g.lo, g.hi, r.rid, r.version FROM unnest(rows, plans) r, unnest(r.grps, r.los, r.his) AS g (grp, lo, hi) WHERE r.fate IN (1, 2) ORDER BY g.grp, g.lo, g.hi, r.rid;
+    INSERT INTO audit (rid, type, id, ver, interaction, request, outcome, client, agent, orgs, origin, patients, patient, others, detail)
+    SELECT r.rid, r.type, r.id, r.version, r.interaction, r.request, r.outcome, r.client, r.agent, r.orgs, r.address, r.patients, r.patient, r.others, r.detail::jsonb
+    FROM unnest(rows, plans) r WHERE r.fate IN (1, 2, 4) AND r.interaction IS NOT NULL;
+  END IF;
+  IF holder IS NOT NULL THEN
+    INSERT INTO idempotency (holder, key, digest, asked, codec, body, types, ids, vers, outcomes, times)
+    SELECT write_batch.holder, write_batch.key, write_batch.digest, write_batch.asked, packing, answer, coalesce(array_agg(r.type ORDER BY r.ordinality), '{}'),
+      coalesce(array_agg(r.id ORDER BY r.ordinality), '{}'), coalesce(array_agg(r.version ORDER BY r.ordinality), '{}'),
+      coalesce(array_agg(r.fate ORDER BY r.ordinality), '{}'), coalesce(array_agg(coalesce((extract(epoch FROM r.moment) * 1000000)::bigint, 0) ORDER BY r.ordinality), '{}')
+    FROM unnest(rows, plans) WITH ORDINALITY r;
+  END IF;
+  RETURN QUERY SELECT * FROM unnest(plans);
+END $$;
+CREATE FUNCTION write_spread(rows write_row[], plans write_plan[], targets bigint[]) RETURNS write_keys[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+  next bigint[] := targets;
+  found access_grant[];
+  edges access_grant[] := '{}';
+BEGIN
+  LOOP
+    found := ARRAY(SELECT DISTINCT (0, g.target, g.key, 0, g.leads)::access_grant FROM access_grant g WHERE g.target = ANY (next));
+    edges := edges || found;
+    next := ARRAY(SELECT DISTINCT f.key FROM unnest(found) f WHERE f.leads > 0 AND NOT EXISTS (SELECT FROM unnest(edges) e WHERE e.target = f.key));
+    EXIT WHEN next = '{}';
+  END LOOP;
+  IF edges = '{}' THEN
+    RETURN NULL;
+  END IF;
+  RETURN ARRAY(
+    WITH RECURSIVE c (root, key, leads) AS (
+      SELECT e.target, e.key, e.leads FROM unnest(edges) e WHERE e.target = ANY (targets)
+      UNION SELECT c.root, e.key, e.leads FROM c JOIN unnest(edges) e ON e.target = c.key WHERE c.leads > 0),
+    s AS (SELECT r.ordinality AS n, r.acl, unnest(r.sources || r.rid) AS root FROM unnest(rows, plans) WITH ORDINALITY r WHERE r.fate IN (1, 2)),
+    k AS (SELECT s.n, array_agg(DISTINCT c.key) AS added FROM s JOIN c ON c.root = s.root WHERE NOT c.key = ANY (s.acl) GROUP BY s.n)
+    SELECT ROW(k.added)::write_keys FROM generate_series(1, cardinality(rows)) i LEFT JOIN k ON k.n = i ORDER BY i);
 END $$;
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();

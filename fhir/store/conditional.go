@@ -28,51 +28,28 @@ type Criteria struct {
 // those in force. [DB.Registry] has the new ones, to make them anew.
 var ErrParametersMoved = errors.New("the search parameters have changed")
 
-// A Tx is the transaction of a conditional write.
+// A Tx is a transaction.
 type Tx struct {
-	Found []Version // what the criteria have found: none, one, or two of several
+	Found []Version // what the criteria of [DB.Conditionally] have found: none, one, or two of several
 
 	db      *DB
 	session *session
+	moved   int // generation of criteria that were made by other search parameters than those in force
 }
 
 // Conditionally finds resources and runs act, which may write, in one
 // transaction. Between the two no other conditional write with the same criteria
 // takes place, here or on another server: of many that create a resource unless
 // it is there, one does. Writes without criteria, and with others, are not held
-// up. What act returns is returned; an error undoes what it wrote. The
-// transaction has ten seconds. act is to use its context, and must not use the
-// DB, which might wait for a further connection. Criteria that were made by other
-// search parameters than those in force are [ErrParametersMoved].
+// up. All else is as with [DB.Atomically].
 func (db *DB) Conditionally(ctx context.Context, c Criteria, act func(context.Context, *Tx) error) error {
-	err := db.act(ctx, c, act)
-	if !errors.Is(err, ErrParametersMoved) {
-		return err
-	}
-	if _, err := db.refresh(ctx, &session{querier: db.sql}, c.Generation); err != nil {
-		return err
-	}
-	return err
-}
-
-// act does so, without reading search parameters that have changed.
-func (db *DB) act(ctx context.Context, c Criteria, act func(context.Context, *Tx) error) error {
-	if err := db.turns.wait(ctx, db.turns.any, ""); err != nil {
-		return err
-	}
-	defer db.turns.any.Release(1)
-	return db.within(ctx, func(ctx context.Context, s *session) error {
-		lock := db.lockKey("criteria " + c.Type + " " + canonical(search.And(c.Where)))
-		if _, err := s.tx.ExecContext(ctx, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, lock)); err != nil {
-			return readFault("wait for others with the same criteria", err)
-		}
-		// The statement that searches begins after the lock is held, and so sees
-		// what its last holder has written.
-		found, err := db.find(ctx, s, c)
+	return db.Atomically(ctx, false, func(ctx context.Context, tx *Tx) error {
+		found, err := tx.Find(ctx, []Criteria{c})
 		if err != nil {
 			return err
 		}
-		return act(ctx, &Tx{Found: found, db: db, session: s})
+		tx.Found = found[0]
+		return act(ctx, tx)
 	})
 }
 

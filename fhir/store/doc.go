@@ -19,6 +19,13 @@
 // nothing older will still appear. The time of a version is in milliseconds and
 // at least one more than that of the version before.
 //
+// Several writes are one statement as well, by a function of the database that
+// looks anew behind each lock. Locks are waited for in one order, by everybody:
+// those of resources, then those of what others are given, by steps and keys, then
+// those of rows. What is found later is only tried, and the statement begun anew.
+// So no two transactions wait for each other. Each change of who sees a resource
+// leaves an event with exactly its keys before and after.
+//
 // What a caller sees is a condition on every row that a search, an include or a
 // history touches, beside what is asked of it and before anything is counted, put
 // in order or cut off. So an answer is the one that there would be if nothing else

@@ -411,7 +411,9 @@ func TestAccessReadsByIndex(t *testing.T) {
 	}
 	defer tx.Rollback()
 	for range 3 {
-		if _, err := tx.Exec(`SELECT access_of('{3,4}', 1), access_held('{3,4}', '{3,4}', 1), access_give(1, '{3}', '{3}', '{4}', ARRAY[64 + 3 + 8 * 4], false), access_give(1, '{3}', '{}', '{}', '{}', true)`); err != nil {
+		if _, err := tx.Exec(`SELECT access_of('{3,4}', 1), access_held('{3,4}', '{3,4}', 1),
+			access_settle('{1}', '{f}', '{1}', '{3}', '{4}', ARRAY[64 + 3 + 8 * 4]::bigint[], '{1,3}', '{2,3}', '{1}', '{}'),
+			access_settle('{1}', '{t}', '{}', '{}', '{}', '{}', '{1,3}', '{2,3}', '{1}', '{1}')`); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,10 +25,20 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS k (key, t
 // absent or deleted has no entry. For others it is the key and what it leads to. It
 // takes one round trip.
 func (db *DB) Known(ctx context.Context, of []access.Key) (map[access.Key][]int64, error) {
-	known := make(map[access.Key][]int64, len(of))
 	if len(of) == 0 {
-		return known, nil
+		return map[access.Key][]int64{}, nil
 	}
+	ctx, err := db.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer db.free.Release(1)
+	return db.lookUp(ctx, &session{querier: db.sql}, of)
+}
+
+// lookUp does so by a statement of s.
+func (db *DB) lookUp(ctx context.Context, s *session, of []access.Key) (map[access.Key][]int64, error) {
+	known := make(map[access.Key][]int64, len(of))
 	types, ids := make([]int64, len(of)), make([]string, len(of))
 	for i, k := range of {
 		if k.Kind != access.Itself {
@@ -41,12 +51,7 @@ func (db *DB) Known(ctx context.Context, of []access.Key) (map[access.Key][]int6
 			types[i] = int64(n)
 		}
 	}
-	ctx, err := db.hold(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer db.free.Release(1)
-	rows, err := db.prepared.known.QueryContext(ctx, int8s(db.secret.Accesses(of)), int8s(types), pq.StringArray(ids))
+	rows, err := s.statement(ctx, db.prepared.known).QueryContext(ctx, int8s(db.secret.Accesses(of)), int8s(types), pq.StringArray(ids))
 	if err != nil {
 		return nil, readFault("look up access keys", err)
 	}

@@ -23,6 +23,7 @@ type Row struct {
 	Author  []access.Key  // keys of its writer's side, to be added to those that the version before has
 	Allowed []access.Gift // those of Gifts that may be given if they are new; a trusted writer's are all of them
 	Trail   *Trail        // line of audit to be written along with the version; nil for none
+	Past    bool          // it is loaded as history, and starts no notification
 
 	own, sources []int64 // hashes of Keys, and of those that others may give to
 

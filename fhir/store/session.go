@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/openconsult/openconsult/fhir/search"
@@ -30,6 +31,25 @@ func (s *session) statement(ctx context.Context, prepared *sql.Stmt) *sql.Stmt {
 
 // transactionTime is how long a transaction of writes may take.
 const transactionTime = 10 * time.Second
+
+// errDry undoes a transaction that has worked out.
+var errDry = errors.New("nothing is to be stored")
+
+// maxTries bounds how often a transaction is run that was undone because of
+// others.
+const maxTries = 5
+
+// again runs act in a transaction, and once more, a few times, when the database
+// has undone that because of others.
+func (db *DB) again(ctx context.Context, act func(context.Context, *session) error) error {
+	for try := 1; ; try++ {
+		err := db.within(ctx, act)
+		if try == maxTries || !undone(err) {
+			return err
+		}
+		pauseBefore(try)
+	}
+}
 
 // within runs act in a transaction, and commits it unless act fails. It takes one
 // connection. Search parameters that were changed

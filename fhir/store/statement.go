@@ -12,6 +12,7 @@ import (
 type statements struct {
 	put, create                              map[string]*sql.Stmt // by partition
 	delete, read, contents, vread, at, known *sql.Stmt
+	batch, current, received                 *sql.Stmt // of several
 }
 
 func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
@@ -22,6 +23,9 @@ func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
 		vreadQuery:    &s.vread,
 		atQuery:       &s.at,
 		knownQuery:    &s.known,
+		batchQuery:    &s.batch,
+		currentsQuery: &s.current,
+		receivedQuery: &s.received,
 	} {
 		var err error
 		if *to, err = db.sql.PrepareContext(ctx, query); err != nil {

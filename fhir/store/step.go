@@ -23,10 +23,13 @@ type bounds struct {
 	examined int // rows that are looked at one by one
 	included int // resources that go along with a page
 	depth    int // how often :iterate leads from included resources to others
+
+	sorted int64 // numbers of seq in a window of the feed that is put in order for each page; the index on seq is walked in larger ones
+	walked int64 // numbers of seq that one statement of such a walk covers
 }
 
 func defaultBounds() bounds {
-	return bounds{few: 2000, resolved: 20_000, examined: 200_000, included: 1000, depth: 16}
+	return bounds{few: 2000, resolved: 20_000, examined: 200_000, included: 1000, depth: 16, sorted: 4000, walked: 50_000}
 }
 
 // A hop is a step on its way to other rows.

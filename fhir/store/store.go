@@ -42,6 +42,7 @@ type DB struct {
 	secret   secret
 	types    map[string]int16
 	names    map[int16]string
+	rowType  uint32 // what Postgres calls write_row
 	tables   *searchsql.Tables
 	bodies   *bodies
 	prepared statements
@@ -53,6 +54,7 @@ type DB struct {
 	registry   atomic.Pointer[search.Registry]
 	refreshing sync.Mutex    // held while the registry is read
 	awake      chan struct{} // tells the indexer that there is work
+	pulses     *pulses
 	known      knowledge
 	bounds     bounds
 	audit      *recorder // nil without an audit
@@ -82,7 +84,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	db := &DB{
 		sql: pool(conns), alone: func() *sql.DB { return pool(1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
-		free: semaphore.NewWeighted(int64(conns)), turns: newTurns(conns), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(),
+		free: semaphore.NewWeighted(int64(conns)), turns: newTurns(conns), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(), pulses: newPulses(),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
@@ -195,7 +197,13 @@ func (db *DB) loadTypes(ctx context.Context) error {
 		}
 		db.types[name], db.names[number] = number, name
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return readFault("read resource types", err)
+	}
+	if err := db.sql.QueryRowContext(ctx, `SELECT 'write_row'::regtype::oid`).Scan(&db.rowType); err != nil {
+		return readFault("read the type of a row", err)
+	}
+	return nil
 }
 
 // loadTables reads how res is divided: the bound of a partition names one type,

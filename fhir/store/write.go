@@ -138,6 +138,7 @@ const maxRaces = 20
 // Put writes a version if expect holds. A write that changes nothing makes no
 // version. Writing a SearchParameter puts it in force, or out of it.
 func (db *DB) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
+	defer db.pulses.beat()
 	if r.Key.Type == parameterType {
 		return db.putParameter(ctx, r, expect)
 	}
@@ -151,14 +152,23 @@ func (db *DB) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
 
 // put writes a version by statements of s.
 func (db *DB) put(ctx context.Context, s *session, r Row, expect Expect) (Written, error) {
+	if r.Past {
+		all, err := db.write(ctx, s, batch{changes: []Change{{r, expect}}})
+		if err != nil {
+			return Written{}, err
+		}
+		return all[0], nil
+	}
 	if r.isPlain(expect) {
 		if w, wrote, err := db.tryCreate(ctx, s, &r); wrote || err != nil {
 			return w, err
 		}
 	}
-	for range maxRaces {
+	for try := range maxRaces {
 		w, a, err := db.tryPut(ctx, s, &r, expect)
 		switch {
+		case undone(err) && s.tx == nil:
+			pauseBefore(try)
 		case err != nil || a == settled:
 			return w, err
 		case a == stale:
@@ -272,6 +282,7 @@ WHERE CASE WHEN EXISTS (SELECT FROM u) THEN false WHEN EXISTS (SELECT FROM a WHE
 // version or Anything, holds. Deleting what is not there is no error. A
 // SearchParameter that is deleted is no longer in force.
 func (db *DB) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string, trail *Trail) (Written, error) {
+	defer db.pulses.beat()
 	r := Row{Key: k, Op: Delete, Origin: origin, Trail: trail}
 	if k.Type == parameterType {
 		return db.deleteParameter(ctx, r, expect)
@@ -290,13 +301,16 @@ func (db *DB) delete(ctx context.Context, s *session, r Row, expect Expect) (Wri
 	if err != nil {
 		return Written{}, err
 	}
-	for range maxRaces {
+	for try := range maxRaces {
 		var wrote bool
 		w := Written{Outcome: Removed}
 		err := s.statement(ctx, db.prepared.delete).QueryRowContext(ctx, db.auditArgs([]any{rid, typ, r.Key.ID, int(expect), r.Origin}, r.Trail)...).Scan(&wrote, &w.Version, &w.Updated, &w.Deleted)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return Written{Outcome: Nothing}, nil
+		case undone(err) && s.tx == nil:
+			pauseBefore(try)
+			continue
 		case err != nil:
 			return Written{}, fault("delete "+r.Key.Type, err)
 		case wrote:
