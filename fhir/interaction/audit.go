@@ -96,7 +96,7 @@ func (s *Session) browsed(ctx context.Context, h store.History, p store.Page, er
 		return p, err
 	}
 	var failed error
-	if t.Patients, failed = s.patientsIn(ctx, nil, p.Versions); failed == nil {
+	if t.Patients, failed = s.patientsIn(ctx, s.store, nil, p.Versions); failed == nil {
 		failed = s.record(ctx, t, err)
 	}
 	if failed != nil {
@@ -106,7 +106,7 @@ func (s *Session) browsed(ctx context.Context, h store.History, p store.Page, er
 }
 
 // searched records that the caller has read a page of a search.
-func (s *Session) searched(ctx context.Context, p Page, f Found, err error) (Found, error) {
+func (s *Session) searched(ctx context.Context, at ground, p Page, f Found, err error) (Found, error) {
 	i := access.SearchSystem
 	var k fhir.Key
 	if len(p.Types) > 0 {
@@ -129,7 +129,7 @@ func (s *Session) searched(ctx context.Context, p Page, f Found, err error) (Fou
 	}
 	var failed error
 	if f.Matches != nil && k.Type != auditType {
-		ids, failed = s.patientsIn(ctx, ids, slices.Concat(f.Versions, f.Included))
+		ids, failed = s.patientsIn(ctx, at, ids, slices.Concat(f.Versions, f.Included))
 	}
 	if t.Patients = ids; failed == nil {
 		failed = s.record(ctx, t, err)
@@ -194,7 +194,7 @@ func patientKeys(ids []string, keys []fhir.Key) []string {
 // patientsIn appends the ids of the patients whose data some versions are. Where
 // their access keys are not known and their content names others than are among ids
 // already, it asks for them in one round trip.
-func (s *Session) patientsIn(ctx context.Context, ids []string, versions []store.Version) ([]string, error) {
+func (s *Session) patientsIn(ctx context.Context, at ground, ids []string, versions []store.Version) ([]string, error) {
 	add := func(named []string) {
 		for _, id := range named {
 			if !slices.Contains(ids, id) {
@@ -214,7 +214,7 @@ func (s *Session) patientsIn(ctx context.Context, ids []string, versions []store
 			unsure, of = append(unsure, *v), append(of, itself(v.Key))
 		}
 	}
-	known, err := s.store.Known(ctx, of)
+	known, err := at.Known(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -225,23 +225,25 @@ func (s *Session) patientsIn(ctx context.Context, ids []string, versions []store
 	return ids, nil
 }
 
-// deletion returns the line of the deletion of k, which is of v if that is known.
-// It says whose data is deleted.
-func (s *Session) deletion(ctx context.Context, k fhir.Key, v *store.Version) (*store.Trail, error) {
-	t := s.trail(access.Delete, k)
-	if t == nil {
+// deletion returns the line of the deletion of k, which says whose data that is.
+func (s *Session) deletion(ctx context.Context, k fhir.Key) (*store.Trail, error) {
+	if !s.store.Audits() {
 		return nil, nil
 	}
-	if v == nil {
-		var err error
-		if v, err = s.store.Read(ctx, k); err != nil {
-			return nil, err
-		}
+	v, err := s.store.Read(ctx, k)
+	if err != nil {
+		return nil, err
 	}
-	if v != nil {
+	return s.erasure(k, v), nil
+}
+
+// erasure does so where v is the current version, nil for none.
+func (s *Session) erasure(k fhir.Key, v *store.Version) *store.Trail {
+	t := s.trail(access.Delete, k)
+	if t != nil && v != nil {
 		t.Patients = s.store.PatientsOf(v)
 	}
-	return t, nil
+	return t
 }
 
 // turnedAway records that the caller may not do i on k, which err says, and

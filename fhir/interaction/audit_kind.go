@@ -37,6 +37,7 @@ func kindOf(i access.Interaction) kind {
 		k.action, k.profile = "U", "Update"
 	case access.Delete:
 		k.action, k.profile = "D", "Delete"
+	case transactionInteraction:
 	default:
 		k.other(i)
 	}
@@ -58,7 +59,7 @@ func (k *kind) other(i access.Interaction) {
 		k.typ = userAuthentication()
 	case Refused:
 		k.typ = coding{dicom, "110113", "Security Alert"}
-	case Meta:
+	case Meta, Changes:
 		k.action = "R"
 	case MetaAdd, MetaDelete:
 		k.action = "U"

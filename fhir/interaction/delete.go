@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
@@ -18,7 +17,11 @@ func (s *Session) Delete(ctx context.Context, k fhir.Key, expect store.Expect) (
 	}
 	return s.audited(ctx, access.Delete, k, func() (Result, error) {
 		if s.grant.IsTrusted() {
-			return s.deleted(ctx, k, expect)
+			t, err := s.deletion(ctx, k)
+			if err != nil {
+				return Result{}, err
+			}
+			return s.deleted(ctx, k, expect, t)
 		}
 		return s.deleteSeen(ctx, k, expect)
 	})
@@ -27,17 +30,23 @@ func (s *Session) Delete(ctx context.Context, k fhir.Key, expect store.Expect) (
 // deleteSeen does so for a caller who may not see everything.
 func (s *Session) deleteSeen(ctx context.Context, k fhir.Key, expect store.Expect) (Result, error) {
 	for range maxRaces {
-		v, err := s.deletable(ctx, k)
-		if v == nil || err != nil {
-			return Result{Version: store.Version{Key: k}, Outcome: store.Nothing}, err
+		v, err := s.store.Read(ctx, k)
+		if err != nil {
+			return Result{}, err
 		}
-		if v.Deleted() {
-			return Result{Version: *v, Outcome: store.Nothing}, nil
+		if v, err = s.deletable(k, v); err != nil {
+			return Result{}, err
+		}
+		if v == nil || v.Deleted() {
+			return nothing(k, v), nil
+		}
+		if err := s.mayDelete(ctx, v); err != nil {
+			return Result{}, err
 		}
 		if expect > 0 && v.Number != int(expect) {
 			return Result{}, stale(store.Written{})
 		}
-		done, err := s.deleted(ctx, k, store.Expect(v.Number))
+		done, err := s.deleted(ctx, k, store.Expect(v.Number), s.erasure(k, v))
 		if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Stale && expect == store.Anything {
 			continue
 		}
@@ -46,48 +55,35 @@ func (s *Session) deleteSeen(ctx context.Context, k fhir.Key, expect store.Expec
 	return Result{}, tooManyRaces()
 }
 
-// deletable returns the current version of k if the caller may delete it, and nil
-// when there is none and the caller sees that.
-func (s *Session) deletable(ctx context.Context, k fhir.Key) (*store.Version, error) {
-	v, err := s.store.Read(ctx, k)
-	if err != nil {
-		return nil, err
+// nothing returns what came of the deletion of k where v, its current version, is
+// one already or nil.
+func nothing(k fhir.Key, v *store.Version) Result {
+	if v == nil {
+		v = &store.Version{Key: k}
 	}
-	if v, err = s.touched(access.MayDelete, v); err != nil {
-		return nil, err
+	return Result{Version: *v, Outcome: store.Nothing}
+}
+
+// deletable returns v, the current version of k, if the caller may find out whether
+// it can be deleted, and nil when there is none and the caller sees that.
+func (s *Session) deletable(k fhir.Key, v *store.Version) (*store.Version, error) {
+	v, err := s.touched(access.MayDelete, v)
+	if err == nil && v == nil && !s.grant.View(access.MayDelete, k.Type).Unlimited() {
+		err = unknown(k.Type)
 	}
-	switch {
-	case v == nil && !s.grant.View(access.MayDelete, k.Type).Unlimited():
-		return nil, unknown(k.Type)
-	case v == nil || v.Deleted():
-		return v, nil
-	}
-	return v, s.mayDelete(ctx, v)
+	return v, err
 }
 
 // mayDelete asks the rules of writing.
 func (s *Session) mayDelete(ctx context.Context, v *store.Version) error {
-	old, err := formerly(v)
-	if err != nil {
-		return fmt.Errorf("decode version %d of a %s: %w", v.Number, v.Key.Type, err)
-	}
-	w := access.Write{Interaction: access.Delete, Type: v.Key.Type}
-	if w.Old, err = s.before(s.store.Registry(), old); err != nil {
-		return err
-	}
-	f, err := s.facts(ctx, &w)
+	k, err := s.erasing(v)
 	if err != nil {
 		return err
 	}
-	w.Old.Given = func(any []access.Key) bool { return f.gives(w.Old.Keys, any) || f.keeps(old, any) }
-	return s.grant.MayWrite(w)
+	return s.permit(ctx, s.store, k)
 }
 
-func (s *Session) deleted(ctx context.Context, k fhir.Key, expect store.Expect) (Result, error) {
-	t, err := s.deletion(ctx, k, nil)
-	if err != nil {
-		return Result{}, err
-	}
+func (s *Session) deleted(ctx context.Context, k fhir.Key, expect store.Expect, t *store.Trail) (Result, error) {
 	w, err := s.store.Delete(ctx, k, expect, s.grant.Client(), t)
 	if err != nil {
 		return Result{}, err

@@ -4,6 +4,7 @@
 package interaction
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"time"
@@ -21,6 +22,18 @@ type Config struct {
 	Now   func() time.Time
 
 	HideStaff bool // patients are told which organisation has looked at their data, and not which person
+
+	// Subscribe is asked about every Subscription that is to be stored, which it may
+	// refuse by an Outcome and change. Nil means that they are stored as they are,
+	// and nothing comes of them.
+	Subscribe func(context.Context, Subscribing) (*fhir.Resource, error)
+}
+
+// Subscribing is a Subscription that somebody wants to store.
+type Subscribing struct {
+	Grant    access.Grant
+	Key      fhir.Key
+	Old, New *fhir.Resource // Old is nil when it is a new one
 }
 
 // An Engine performs interactions. They are reached through a Session only.
@@ -30,6 +43,7 @@ type Engine struct {
 	clock func() time.Time
 
 	hideStaff bool // from patients, in the audit
+	subscribe func(context.Context, Subscribing) (*fhir.Resource, error)
 }
 
 // New returns an Engine.
@@ -40,7 +54,7 @@ func New(c Config) *Engine {
 	if c.NewID == nil {
 		c.NewID = func() string { return newID(c.Now()) }
 	}
-	return &Engine{store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff}
+	return &Engine{store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff, subscribe: c.Subscribe}
 }
 
 // newID returns a UUID of version 7: milliseconds, then random bits.

@@ -28,14 +28,18 @@ func (s *Session) Allow(i access.Interaction, k fhir.Key) error {
 	if err == nil {
 		return nil
 	}
-	// The names may be those of an address, and none of ours.
+	return s.turnedAway(i, ours(k), err)
+}
+
+// ours returns k without what may be in an address but is no name of ours.
+func ours(k fhir.Key) fhir.Key {
 	if spec.R4().Resource(k.Type) == nil {
-		k = fhir.Key{}
+		return fhir.Key{}
 	}
 	if !fhir.ValidID(k.ID) {
 		k.ID = ""
 	}
-	return s.turnedAway(i, k, err)
+	return k
 }
 
 func (s *Session) allow(i access.Interaction, k fhir.Key) error {
@@ -55,6 +59,8 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 		if s.grant.ReadsSelf(k) {
 			return nil
 		}
+	case Changes:
+		i = access.SearchType
 	case Meta:
 		i = access.Read
 	case MetaAdd, MetaDelete:

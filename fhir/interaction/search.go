@@ -32,7 +32,7 @@ func (s *Session) Search(ctx context.Context, p Page) (Found, error) {
 		return Found{}, err
 	}
 	found, err := s.find(ctx, p)
-	if found, err = s.searched(ctx, p, found, err); err != nil {
+	if found, err = s.searched(ctx, s.store, p, found, err); err != nil {
 		return found, err
 	}
 	s.shownAll(found.Versions)
@@ -63,30 +63,8 @@ func parametersRace() error {
 }
 
 func (s *Session) search(ctx context.Context, known *search.Registry, p Page) (Found, error) {
-	q, err := known.Parse(p.Request)
+	q, err := s.understand(known, p)
 	if err != nil {
-		return Found{}, err
-	}
-	if q.Explain {
-		if err := s.Allow(access.Explain, fhir.Key{}); err != nil {
-			return Found{}, err
-		}
-	}
-	if !s.grant.IsTrusted() {
-		types := typesFound(q)
-		if err := s.mayAsk(q.Where, types); err != nil {
-			return Found{}, err
-		}
-		if err := s.maySort(known, q, types); err != nil {
-			return Found{}, err
-		}
-	}
-	if len(p.Types) == 0 && len(q.Types) > 0 {
-		if err := s.maySearch(q.Types); err != nil {
-			return Found{}, err
-		}
-	}
-	if err := s.mixesAudit(q); err != nil {
 		return Found{}, err
 	}
 	if len(q.Types) == 1 && s.keepsAudit(q.Types[0]) {
@@ -95,6 +73,34 @@ func (s *Session) search(ctx context.Context, known *search.Registry, p Page) (F
 	}
 	m, err := s.store.Search(ctx, s.grant, q, p.After)
 	return Found{m, q}, err
+}
+
+// understand returns what p asks, if the caller may ask it.
+func (s *Session) understand(known *search.Registry, p Page) (*search.Query, error) {
+	q, err := known.Parse(p.Request)
+	if err != nil {
+		return nil, err
+	}
+	if q.Explain {
+		if err := s.Allow(access.Explain, fhir.Key{}); err != nil {
+			return nil, err
+		}
+	}
+	if !s.grant.IsTrusted() {
+		types := typesFound(q)
+		if err := s.mayAsk(q.Where, types); err != nil {
+			return nil, err
+		}
+		if err := s.maySort(known, q, types); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.Types) == 0 && len(q.Types) > 0 {
+		if err := s.maySearch(q.Types); err != nil {
+			return nil, err
+		}
+	}
+	return q, s.mixesAudit(q)
 }
 
 func (s *Session) maySearch(types []string) error {

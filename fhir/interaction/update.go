@@ -18,12 +18,8 @@ func (s *Session) Update(ctx context.Context, id string, r *fhir.Resource, expec
 	if err := s.Allow(access.Update, k); err != nil {
 		return Result{}, err
 	}
-	switch r.ID() {
-	case id:
-	case "":
-		return Result{}, fhir.Errorf(fhir.BadRequest, fhir.Required, r.Type()+".id", "Give the resource the id that the address names.")
-	default:
-		return Result{}, fhir.Errorf(fhir.BadRequest, fhir.Invalid, r.Type()+".id", "The id of the resource is not the one that the address names; make them the same.")
+	if err := hasID(r, id); err != nil {
+		return Result{}, err
 	}
 	return s.audited(ctx, access.Update, k, func() (Result, error) {
 		if !s.grant.IsTrusted() {
@@ -36,6 +32,17 @@ func (s *Session) Update(ctx context.Context, id string, r *fhir.Resource, expec
 		}
 		return s.put(ctx, d, expect)
 	})
+}
+
+// hasID returns an Outcome unless r says that it has an id.
+func hasID(r *fhir.Resource, id string) error {
+	switch r.ID() {
+	case id:
+		return nil
+	case "":
+		return fhir.Errorf(fhir.BadRequest, fhir.Required, r.Type()+".id", "Give the resource the id that the address names.")
+	}
+	return fhir.Errorf(fhir.BadRequest, fhir.Invalid, r.Type()+".id", "The id of the resource is not the one that the address names; make them the same.")
 }
 
 // A change is a further version of a resource, made from the one before.
@@ -58,11 +65,22 @@ const maxRaces = 10
 // again and again if others come between and no version is demanded.
 func (s *Session) change(ctx context.Context, c change) (Result, error) {
 	for range maxRaces {
-		old, err := s.changeable(ctx, c)
+		v, err := s.store.Read(ctx, c.key)
 		if err != nil {
-			return Result{Version: version(old)}, err
+			return Result{}, err
 		}
-		done, err := s.changeTo(ctx, c, old)
+		if v, err = s.changeable(c, v); err != nil {
+			return Result{Version: version(v)}, err
+		}
+		p, err := s.following(c, v)
+		if err != nil {
+			return Result{}, err
+		}
+		d, err := s.row(ctx, p)
+		if err != nil {
+			return Result{}, err
+		}
+		done, err := s.put(ctx, d, after(v))
 		if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Stale && c.expect == store.Anything {
 			continue
 		}
@@ -71,14 +89,19 @@ func (s *Session) change(ctx context.Context, c change) (Result, error) {
 	return Result{}, tooManyRaces()
 }
 
-// changeable returns the current version of what c is about if the caller may
-// change it and it is as demanded. It is nil when c is to make the first one.
-func (s *Session) changeable(ctx context.Context, c change) (*store.Version, error) {
-	v, err := s.store.Read(ctx, c.key)
-	if err != nil {
-		return nil, err
+// after returns what must be true for a version to follow v, nil for none.
+func after(v *store.Version) store.Expect {
+	if v == nil {
+		return store.Absent
 	}
-	if v, err = s.touched(access.MayUpdate, v); err != nil {
+	return store.Expect(v.Number)
+}
+
+// changeable returns v, the current version of what c is about, if the caller may
+// change it and it is as demanded. It is nil when c is to make the first one.
+func (s *Session) changeable(c change, v *store.Version) (*store.Version, error) {
+	v, err := s.touched(access.MayUpdate, v)
+	if err != nil {
 		return nil, err
 	}
 	if (v == nil || v.Deleted()) && c.creates && c.expect <= 0 && s.grant.View(access.MayUpdate, c.key.Type).Unlimited() {
@@ -93,31 +116,21 @@ func (s *Session) changeable(ctx context.Context, c change) (*store.Version, err
 	return v, nil
 }
 
-// changeTo stores what follows v, if nothing else was stored since.
-func (s *Session) changeTo(ctx context.Context, c change, v *store.Version) (Result, error) {
+// following returns what is to follow v, which is nil for a first version. Labels
+// that hide v stay, unless c may take them away.
+func (s *Session) following(c change, v *store.Version) (proposal, error) {
 	r, err := c.next(v)
-	if err != nil {
-		return Result{}, err
+	p := proposal{interaction: c.interaction, key: c.key, op: c.op, resource: r, meta: c.meta}
+	if err != nil || s.grant.IsTrusted() {
+		return p, err
 	}
-	p, expect := proposal{interaction: c.interaction, key: c.key, op: c.op, resource: r, meta: c.meta}, store.Absent
-	if v != nil {
-		expect = store.Expect(v.Number)
-	}
-	if !s.grant.IsTrusted() {
-		if p.old, err = formerly(v); err != nil {
-			return Result{}, fmt.Errorf("decode version %d of a %s: %w", v.Number, c.key.Type, err)
-		}
+	if p.old, err = formerly(v); err != nil {
+		return p, fmt.Errorf("decode version %d of a %s: %w", v.Number, c.key.Type, err)
 	}
 	if p.old != nil && !c.unlabels {
-		if p.resource, err = keepLabels(p.old, r); err != nil {
-			return Result{}, err
-		}
+		p.resource, err = keepLabels(p.old, r)
 	}
-	d, err := s.row(ctx, p)
-	if err != nil {
-		return Result{}, err
-	}
-	return s.put(ctx, d, expect)
+	return p, err
 }
 
 func version(v *store.Version) store.Version {

@@ -15,14 +15,14 @@ import (
 // and a hospital, c, with a doctor. In the record of each patient is an
 // Observation.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	engine  *interaction.Engine
 	trusted *interaction.Session
 }
 
 const everything = access.MayCreate | access.MayRead | access.MayUpdate | access.MayDelete | access.MaySearch
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	e := engine(t)
 	w := &world{t, e, e.For(access.Trusted("test"), interaction.Origin{})}
