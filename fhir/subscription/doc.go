@@ -1,0 +1,27 @@
+// Package subscription tells those who have asked for it what was written: it
+// follows the feed once for all subscriptions, gives each its events with numbers
+// that have no holes, and delivers them in order.
+//
+// A Subscription names R4 criteria ("Task?owner=Organization/1") or a topic that
+// is published ([Topics]) with filters, as the R5 Subscriptions Backport says. It
+// is checked when it is written ([Engine.Check]); what could never fire is
+// refused. https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/
+//
+// One server at a time matches: it holds a lease, reads the feed page by page,
+// and stores the events and its place in the feed in one transaction, so that
+// nothing is missed or numbered twice. A version is looked up in a map of search
+// keys, of which all that a criterion can match has at least one; only what is hit
+// is decoded and compared.
+//
+// All servers deliver. Whoever has a subscription in turn holds a lease on it with
+// a number that grows, and stops when it loses that; so never are two
+// notifications of one subscription under way, but for what a server that hangs
+// has already sent. What was sent and not yet recorded is sent again with the
+// same X-Delivery-Id. A failure is tried again for 72 hours, then the Subscription
+// has the status error, and goes on from there when its client sets requested.
+//
+// Events are given to what the subscriber sees at that moment, and what they are
+// about is told if it is still seen when it is delivered. The access is made anew
+// each time from who wrote the Subscription last, but for who has only switched it on or
+// tagged it.
+package subscription

@@ -1,0 +1,86 @@
+package subscription
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/search"
+)
+
+// A rule is one way in which a subscription fires.
+type rule struct {
+	of       *watch
+	current  search.And // what the version must meet, filters among it
+	previous search.And // what the version before must meet
+	create   bool
+	any      bool // it does not matter what was before: R4 criteria
+	changed  []string
+	keys     []int64 // of which a version that it fires for has one
+	driven   bool    // there are such keys
+	kept     bool    // it is from before a search parameter was to be built anew
+	at       uint64  // the version that it was last looked up for
+}
+
+// A document is a version that rules are held against.
+type document struct {
+	root  fhir.Node
+	index *search.Index
+}
+
+// fires reports whether r does for a version. before returns the one before, nil
+// for none; it is asked only when it matters.
+func (r *rule) fires(now *document, before func() (*document, error)) (bool, error) {
+	if !search.Match(r.current, now.index, nil) {
+		return false, nil
+	}
+	if r.any {
+		return true, nil
+	}
+	old, err := before()
+	if err != nil {
+		return false, err
+	}
+	if old == nil {
+		return r.create, nil
+	}
+	return search.Match(r.previous, old.index, nil) && hasChanged(old.root, now.root, r.changed), nil
+}
+
+// hasChanged reports whether one of some elements is not what it was. With none
+// there is nothing that need have changed.
+func hasChanged(old, now fhir.Node, paths []string) bool {
+	for _, p := range paths {
+		if !bytes.Equal(at(old, p), at(now, p)) {
+			return true
+		}
+	}
+	return len(paths) == 0
+}
+
+// at returns the JSON of what is at a path, one value after the other.
+func at(n fhir.Node, path string) []byte {
+	if url, ok := strings.CutPrefix(path, "extension("); ok {
+		return extension(n, strings.TrimSuffix(url, ")")).Raw()
+	}
+	name, rest, deeper := strings.Cut(path, ".")
+	var all []byte
+	for c := range n.Each(name) {
+		if deeper {
+			all = append(all, at(c, rest)...)
+		} else {
+			all = append(append(all, c.Raw()...), ',')
+		}
+	}
+	return all
+}
+
+// extension returns the first extension of n with a URL, or the zero Node.
+func extension(n fhir.Node, url string) fhir.Node {
+	for x := range n.Each("extension") {
+		if x.Child("url").Text() == url {
+			return x
+		}
+	}
+	return fhir.Node{}
+}
