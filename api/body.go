@@ -59,6 +59,9 @@ func (s *Server) readBody(c *gin.Context, limit int64) ([]byte, error) {
 	}
 	// Left in place, the deadline of the body would break off the request later.
 	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
+	if n := noteOf(r); n.digest != nil {
+		digest(n.digest, b.Bytes())
+	}
 	return b.Bytes(), nil
 }
 

@@ -7,53 +7,41 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/interaction"
-	"github.com/openconsult/openconsult/fhir/store"
 )
 
 // noneExist is the header of a conditional create.
 const noneExist = "If-None-Exist"
 
-// createIf serves POST [base]/[type] with If-None-Exist.
+// noneExistOf returns the criteria of a create, if it is a conditional one.
 // https://hl7.org/fhir/R4/http.html#ccreate
-func (s *Server) createIf(c *gin.Context, r *fhir.Resource) error {
-	values := c.Request.Header.Values(noneExist)
-	if len(values) > 1 || values[0] == "" {
-		return fhir.Errorf(fhir.BadRequest, fhir.Value, "", "If-None-Exist takes the criteria of one search, as they stand after the question mark of an address: identifier=system|value.")
+func noneExistOf(h http.Header) (criteria string, conditional bool, err error) {
+	values := h.Values(noneExist)
+	switch {
+	case len(values) == 0:
+		return "", false, nil
+	case len(values) > 1 || values[0] == "":
+		return "", false, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "If-None-Exist takes the criteria of one search, as they stand after the question mark of an address: identifier=system|value.")
 	}
-	done, err := s.session(c).CreateIf(c.Request.Context(), r, values[0])
-	if err != nil {
-		return err
-	}
-	if done.Outcome != store.Unchanged {
-		return s.written(c, done)
-	}
-	versionHeaders(c, &done.Version)
-	s.location(c, &done.Version)
-	return s.answerWrite(c, http.StatusOK, done, "There already is a "+done.Key.Type+" that answers the criteria; nothing was created.")
+	return values[0], true, nil
 }
 
 // updateIf serves PUT [base]/[type]?criteria.
 // https://hl7.org/fhir/R4/http.html#cond-update
 func (s *Server) updateIf(c *gin.Context) error {
-	t, err := conditionOf(c)
+	e, err := conditionOf(c)
 	if err != nil {
 		return err
 	}
-	r, err := s.decodeAny(c, t.Type, "")
-	if err != nil {
+	if e.Resource, err = s.decodeAny(c, e.Key.Type, ""); err != nil {
 		return err
 	}
-	done, err := s.session(c).UpdateIf(c.Request.Context(), r, t)
-	if err != nil {
-		return err
-	}
-	return s.written(c, done)
+	return s.perform(c, e)
 }
 
 // patchIf serves PATCH [base]/[type]?criteria.
 // https://hl7.org/fhir/R4/http.html#patch
 func (s *Server) patchIf(c *gin.Context) error {
-	t, err := conditionOf(c)
+	e, err := conditionOf(c)
 	if err != nil {
 		return err
 	}
@@ -61,40 +49,34 @@ func (s *Server) patchIf(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.session(c).PatchIf(c.Request.Context(), t, ops)
-	if err != nil {
-		return err
-	}
-	return s.written(c, done)
+	e.Patch = &ops
+	return s.perform(c, e)
 }
 
 // deleteIf serves DELETE [base]/[type]?criteria.
 // https://hl7.org/fhir/R4/http.html#2.1.0.12.1
 func (s *Server) deleteIf(c *gin.Context) error {
-	t, err := conditionOf(c)
+	e, err := conditionOf(c)
 	if err != nil {
 		return err
 	}
-	done, err := s.session(c).DeleteIf(c.Request.Context(), t)
-	if err != nil {
-		return err
-	}
-	s.deleted(c, done)
-	return nil
+	return s.perform(c, e)
 }
 
-// conditionOf returns what finds the resource that a conditional write is about,
-// and what must be true of it. It also makes sure that the answer can be given.
-func conditionOf(c *gin.Context) (t interaction.Target, err error) {
-	if t.Type, err = typeParam(c); err != nil {
-		return t, err
+// conditionOf returns the write of a resource that the query of the address finds.
+// It also makes sure that the answer can be given.
+func conditionOf(c *gin.Context) (interaction.Entry, error) {
+	e := interaction.Entry{Method: c.Request.Method, Conditional: true}
+	var err error
+	if e.Key.Type, err = typeParam(c); err != nil {
+		return e, err
 	}
-	if t.Criteria, err = criteria(c); err != nil {
-		return t, err
+	if e.Criteria, err = criteria(c); err != nil {
+		return e, err
 	}
 	if _, err := negotiate(c.Request); err != nil {
-		return t, err
+		return e, err
 	}
-	t.Expect, err = demanded(c.Request)
-	return t, err
+	e.Expect, err = demanded(c.Request)
+	return e, err
 }

@@ -54,7 +54,7 @@ func (s *Server) handle(r route) gin.HandlerFunc {
 		answerHeaders(c.Writer.Header())
 		err := s.admitted(c, r)
 		if err == nil {
-			err = r.serve(c)
+			err = s.serving(c, r)(c)
 		}
 		if err == nil {
 			return
@@ -81,6 +81,12 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 	if r.path == "" {
 		return nil
 	}
+	if r.writes && noteOf(c.Request).inner {
+		return fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "This begins something, or changes something; send it by itself and not in a Bundle.")
+	}
+	if err := keyed(c, r); err != nil {
+		return err
+	}
 	if !r.criteria {
 		if err := checkParams(r, c.Request.URL.RawQuery); err != nil {
 			return err
@@ -98,20 +104,12 @@ func (s *Server) admitted(c *gin.Context, r route) error {
 	return s.config.Writable()
 }
 
-// fail answers with the outcome that err stands for. What is a fault of ours is
-// logged under the id of the request, which the caller then gets in the text.
+// fail answers with the outcome that err stands for.
 func (s *Server) fail(c *gin.Context, err error) {
-	status, outcome := translate(err)
-	// An Outcome that stands alone says all there is; one within an error was
-	// caused by something.
-	if _, alone := err.(*fhir.Outcome); status >= http.StatusInternalServerError && !alone {
-		if c.Request.Context().Err() == context.Canceled {
-			c.Status(statusGone)
-			return
-		}
-		if s.logFault(c.Request, status, err) && fhir.AsOutcome(err) == nil {
-			outcome.Issues[0].Text += " The id of this request is " + requestID(c.Request) + "."
-		}
+	status, outcome := s.told(c, err)
+	if status == statusGone {
+		c.Status(statusGone)
+		return
 	}
 	if says := challenge(c.Request, status, outcome); says != "" {
 		c.Header("WWW-Authenticate", says)
@@ -120,7 +118,30 @@ func (s *Server) fail(c *gin.Context, err error) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInsufficientStorage:
 		c.Header("Retry-After", "2")
 	}
+	if len(outcome.Issues) > 0 && outcome.Issues[0].Detail == "request-in-flight" {
+		c.Header("Retry-After", "1")
+	}
 	s.render(c, status, outcome.JSON())
+}
+
+// told returns what the caller is told of err. What is a fault of ours is logged under
+// the id of the request, which the caller then gets in the text.
+func (s *Server) told(c *gin.Context, err error) (int, *fhir.Outcome) {
+	status, outcome := translate(err)
+	// An Outcome that stands alone says all there is; one within an error was
+	// caused by something.
+	if _, alone := err.(*fhir.Outcome); status >= http.StatusInternalServerError && !alone {
+		if c.Request.Context().Err() == context.Canceled {
+			return statusGone, outcome
+		}
+		if s.logFault(c.Request, status, err) && fhir.AsOutcome(err) == nil {
+			outcome.Issues[0].Text += " The id of this request is " + requestID(c.Request) + "."
+		}
+	}
+	if noteOf(c.Request).key != "" && len(outcome.Issues) > 0 && outcome.Issues[0].Detail == "outcome-unknown" {
+		outcome.Issues[0].Text = "The database did not answer, so it is not known whether the request was carried out; send it again with the same " + idempotencyKey + ", which is safe: it is carried out once."
+	}
+	return status, outcome
 }
 
 // logFault logs what a request failed of and reports whether it did. While the
@@ -163,7 +184,7 @@ func translate(err error) (int, *fhir.Outcome) {
 // that the server does not follow, rather than ignoring them.
 func unsupportedHeaders(r route, h http.Header) error {
 	o := &fhir.Outcome{}
-	for _, name := range []string{noneExist, "If-Unmodified-Since", "Content-Range", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
+	for _, name := range []string{noneExist, "If-Unmodified-Since", "Content-Range", "X-Provenance", "X-Cascade"} {
 		if len(h.Values(name)) > 0 && !(name == noneExist && r.interaction == access.Create) {
 			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.NotSupported, Text: "The header " + name + " is not supported; nothing was stored. Leave it out."})
 		}

@@ -16,6 +16,9 @@ import (
 func (s *Server) identify(c *gin.Context, r route) error {
 	// What is told under a token is nobody's to keep, a refusal included.
 	c.Header("Cache-Control", "no-store")
+	if noteOf(c.Request).inner {
+		return s.session(c).Allow(r.interaction, fhir.Key{Type: searchedType(c), ID: c.Param("id")})
+	}
 	if s.config.Caller == nil {
 		return fhir.Errorf(fhir.Unauthorized, fhir.Login, "", "Sign in first.")
 	}
@@ -27,6 +30,9 @@ func (s *Server) identify(c *gin.Context, r route) error {
 		c.Header("Cache-Control", privately)
 	}
 	noteOf(c.Request).grant = g
+	if (r.interaction == bundled || r.interaction == jobbed) && (g.IsTrusted() || len(g.Terms().Scopes) > 0) {
+		return nil // each entry asks for itself
+	}
 	return s.session(c).Allow(r.interaction, fhir.Key{Type: searchedType(c), ID: c.Param("id")})
 }
 

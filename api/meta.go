@@ -54,7 +54,8 @@ func (s *Server) metaDelete(c *gin.Context) error {
 
 // metaOf reads what a request wants to change of which meta.
 func (s *Server) metaOf(c *gin.Context) (k fhir.Key, expect store.Expect, meta fhir.Node, err error) {
-	if k, expect, err = target(c); err != nil {
+	e, err := target(c)
+	if k, expect = e.Key, e.Expect; err != nil {
 		return k, expect, meta, err
 	}
 	r, err := s.decode(c, "Parameters")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"hash"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -31,6 +32,15 @@ type note struct {
 	id    string
 	route string
 	grant access.Grant // of its sender, once that is known; until then it denies
+	inner bool         // it is an entry of another request, whose sender is known
+
+	updated time.Time // when the version was stored that the answer is about; zero if there is none
+
+	idle func(wait func()) error // runs what waits without the room of the request; nil just runs it
+
+	key    string    // its Idempotency-Key; empty without one
+	digest hash.Hash // of what was read of it; nil without a key
+	base   string    // the public address by which it was sent first, if it is a repetition
 }
 
 type noteKey struct{}
@@ -150,7 +160,7 @@ func writeOutcome(w http.ResponseWriter, status int, o *fhir.Outcome) {
 }
 
 // exposed are the headers that a script on another site may read.
-const exposed = "Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id"
+const exposed = "Content-Location, ETag, Expires, Idempotent-Replay, Last-Modified, Location, Preference-Applied, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id"
 
 // crossOrigin lets scripts of any site call the API. They send no cookies, so
 // they can do nothing without a token of their own.
@@ -168,7 +178,7 @@ func (s *Server) crossOrigin(next http.Handler) http.Handler {
 			return
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id, X-Security-Context")
+		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-History, X-Request-Id, X-Security-Context")
 		h.Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 	})
@@ -183,6 +193,9 @@ func compressed(next http.Handler) http.Handler {
 
 // expected returns how large the body of a request may well be.
 func (s *Server) expected(r *http.Request) int64 {
+	if s.isStreamed(r) {
+		return 0
+	}
 	if r.ContentLength < 0 {
 		return s.config.Limits.Body
 	}
@@ -205,7 +218,20 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "The server is busy, nothing was stored; send the request again later."))
 			return
 		}
-		defer room.Release(weight)
+		held := true
+		defer func() {
+			if held {
+				room.Release(weight)
+			}
+		}()
+		noteOf(r).idle = func(wait func()) error {
+			room.Release(weight)
+			held = false
+			wait()
+			err := room.Acquire(r.Context(), weight)
+			held = err == nil
+			return err
+		}
 		next.ServeHTTP(w, r)
 	})
 }

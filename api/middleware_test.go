@@ -318,7 +318,7 @@ func TestGone(t *testing.T) {
 func TestUnsupportedHeaders(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Config{Caller: trustAll})
-	for _, name := range []string{"If-None-Exist", "If-Unmodified-Since", "Content-Range", "Idempotency-Key", "X-Provenance", "X-Cascade"} {
+	for _, name := range []string{"If-None-Exist", "If-Unmodified-Since", "Content-Range", "X-Provenance", "X-Cascade"} {
 		for _, value := range []string{"x", ""} {
 			r := announcing(1)
 			if name == noneExist {
@@ -337,7 +337,8 @@ func TestNotWritable(t *testing.T) {
 	full := fhir.Errorf(fhir.Full, fhir.NoStore, "", "Full.")
 	s := newServer(t, Config{Purge: true, Caller: trustAll, Writable: func() error { return full }})
 	for _, r := range s.routes() {
-		writes := r.method != "GET" && !strings.HasSuffix(r.path, "/_search")
+		// Of a Bundle each entry says whether it writes.
+		writes := r.method != "GET" && !strings.HasSuffix(r.path, "/_search") && r.interaction != bundled
 		if r.writes != writes {
 			t.Errorf("%s %s writes: %v", r.method, r.path, r.writes)
 		}
@@ -346,6 +347,16 @@ func TestNotWritable(t *testing.T) {
 		}
 		if w := answer(s, requestTo(r, r.method)); w.Code != 507 {
 			t.Errorf("%s %s: %d", r.method, r.path, w.Code)
+		}
+	}
+	for body, status := range map[string]int{
+		`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/a"}}]}`:                                         507,
+		`{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"DELETE","url":"Patient/a"}},{"request":{"method":"GET","url":"metadata"}}]}`: 200,
+	} {
+		r := httptest.NewRequest("POST", "/fhir", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/fhir+json")
+		if w := answer(s, r); w.Code != status || status == 200 && (!strings.Contains(w.Body.String(), `"507 Insufficient Storage"`) || !strings.Contains(w.Body.String(), "CapabilityStatement")) {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
 }

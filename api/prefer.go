@@ -5,8 +5,9 @@ import "strings"
 // preferences are what a Prefer header asks for.
 // https://hl7.org/fhir/R4/http.html#ops
 type preferences struct {
-	Return  string // "minimal", "representation", "OperationOutcome"; empty is representation
+	Return  string // "minimal", "representation", "OperationOutcome"; empty is representation, and minimal for Bundles
 	Lenient bool   // handling=lenient: what a search asks wrongly is left out
+	Dry     bool   // dry-run: nothing is stored, and the answer says what would be
 }
 
 // parsePrefer reads Prefer headers. What it does not know is left out, as
@@ -24,6 +25,8 @@ func parsePrefer(headers []string) preferences {
 				p.Return = returnValue(value)
 			case name == "handling" && handling == "":
 				handling = strings.ToLower(value)
+			case name == "dry-run":
+				p.Dry = true
 			}
 		}
 	}

@@ -72,3 +72,12 @@ func FuzzPrefer(f *testing.F) {
 		}
 	})
 }
+
+func TestPreferDryRun(t *testing.T) {
+	t.Parallel()
+	for headers, want := range map[string]bool{"": false, "dry-run": true, "return=minimal, Dry-Run": true, "return=minimal|dry-run; a=b": true, "dry-runs": false, "return=dry-run": false} {
+		if got := parsePrefer(strings.Split(headers, "|")).Dry; got != want {
+			t.Errorf("Prefer: %s: %v, want %v", headers, got, want)
+		}
+	}
+}

@@ -20,6 +20,9 @@ func (s *Server) baseURL(r *http.Request) string {
 	if s.config.BaseURL != "" {
 		return s.config.BaseURL
 	}
+	if n := noteOf(r); n.base != "" {
+		return n.base
+	}
 	scheme := "http://"
 	if r.TLS != nil {
 		scheme = "https://"
@@ -31,6 +34,7 @@ func (s *Server) baseURL(r *http.Request) string {
 func versionHeaders(c *gin.Context, v *store.Version) {
 	c.Header("ETag", etag(v.Number))
 	c.Header("Last-Modified", v.Updated.UTC().Format(http.TimeFormat))
+	noteOf(c.Request).updated = v.Updated
 }
 
 // resource answers with one version of a resource, or the part of it that the
@@ -48,15 +52,21 @@ func (s *Server) resource(c *gin.Context, status int, v *store.Version) error {
 	return nil
 }
 
-// written answers a write, by what Prefer asks for.
-func (s *Server) written(c *gin.Context, r interaction.Result) error {
+// written answers a write that leaves something, by what Prefer asks for. What was
+// only tried out has no version.
+func (s *Server) written(c *gin.Context, method string, r interaction.Result) error {
 	status := http.StatusOK
-	versionHeaders(c, &r.Version)
+	dry := isDry(c.Request)
+	if !dry {
+		versionHeaders(c, &r.Version)
+	}
 	if r.Outcome == store.Created {
 		status = http.StatusCreated
+	}
+	if !dry && (r.Outcome == store.Created || method == http.MethodPost) {
 		s.location(c, &r.Version)
 	}
-	return s.answerWrite(c, status, r, outcomeText(r))
+	return s.answerWrite(c, status, r, writeText(method, r, dry))
 }
 
 // location says where the version is that a create led to.
@@ -78,18 +88,25 @@ func (s *Server) answerWrite(c *gin.Context, status int, r interaction.Result, t
 	return s.resource(c, status, &r.Version)
 }
 
-func outcomeText(r interaction.Result) string {
-	switch r.Outcome {
-	case store.Created:
-		return "The " + r.Key.Type + " was created."
-	case store.Unchanged:
-		return "The " + r.Key.Type + " already is what you sent; there is no new version."
-	case store.Removed:
-		return "The " + r.Key.Type + " was deleted."
-	case store.Nothing:
-		return "There was no such " + r.Key.Type + ", so nothing was deleted."
+// writeText says what became of a write, or would become of it.
+func writeText(method string, r interaction.Result, dry bool) string {
+	the, was := "The "+r.Key.Type, " was "
+	if dry {
+		was = " would be "
 	}
-	return "The " + r.Key.Type + " was updated."
+	switch {
+	case r.Outcome == store.Created:
+		return the + was + "created."
+	case r.Outcome == store.Unchanged && method == http.MethodPost:
+		return "There already is a " + r.Key.Type + " that answers the criteria; nothing" + was + "created."
+	case r.Outcome == store.Unchanged:
+		return the + " already is what you sent; there is no new version."
+	case r.Outcome == store.Removed:
+		return the + was + "deleted."
+	case r.Outcome == store.Nothing:
+		return "There was no such " + r.Key.Type + ", so nothing" + was + "deleted."
+	}
+	return the + was + "updated."
 }
 
 func success(text string) *fhir.Outcome {

@@ -13,6 +13,7 @@ import (
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/spec"
+	"github.com/openconsult/openconsult/fhir/subscription"
 )
 
 // base is where the FHIR API lives.
@@ -66,7 +67,9 @@ func (s *Server) routes() []route {
 	routes := []route{
 		{"GET", "/metadata", public, "", s.capabilities, []string{"mode"}, false, false},
 		{"GET", "/" + access.Published().String(), public, "", s.compartment, subset, false, false},
+		{"POST", "/", granted, bundled, s.bundle, nil, false, false},
 		{"GET", "/_history", granted, access.HistorySystem, s.history, history, false, false},
+		{"GET", "/$changes", granted, interaction.Changes, s.changes, changesParams(), false, false},
 		{"POST", "/:type", granted, access.Create, s.create, nil, true, false},
 		{"GET", "/:type/_history", granted, access.HistoryType, s.history, history, false, false},
 		{"GET", "/:type/:id", granted, access.Read, s.read, append(subset, "_at"), false, false},
@@ -82,7 +85,7 @@ func (s *Server) routes() []route {
 	if s.config.Purge {
 		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
 	}
-	return slices.Concat(routes, s.searchRoutes(), s.conditionalRoutes())
+	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.searchRoutes(), s.conditionalRoutes())
 }
 
 // operationRoutes are those of operations on one resource.
@@ -129,22 +132,25 @@ func (s *Server) conditionalRoutes() []route {
 
 // served tells conformance what the routes serve.
 func (s *Server) served(routes []route) conformance.Served {
-	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Purge: s.config.Purge, Security: s.config.Security}
+	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Security: s.config.Security}
 	if s.config.Engine != nil {
 		served.Parameters = s.config.Engine.Registry
 	}
+	if s.config.Subscriptions != nil {
+		for _, t := range subscription.Topics() {
+			served.Topics = append(served.Topics, t.URL())
+		}
+	}
 	for _, r := range routes {
 		code := string(r.interaction)
-		switch r.interaction {
-		case "", access.Purge:
-		case interaction.MetaAdd, interaction.MetaDelete:
-		case interaction.Meta:
-			served.Meta = true
-		case interaction.ExplainAccess:
-			served.Explain = true
-		case access.Reindex:
-			served.Reindex = true
-		case access.HistorySystem, access.SearchSystem:
+		switch {
+		case strings.HasPrefix(r.path, jobPath):
+		case strings.Contains(r.path, "$"):
+			served.Operations = withCode(served.Operations, r.path)
+		case r.interaction == "":
+		case r.interaction == bundled:
+			served.System = withCode(withCode(served.System, typeTransaction), typeBatch)
+		case r.interaction == access.HistorySystem, r.interaction == access.SearchSystem:
 			served.System = withCode(served.System, code)
 		default:
 			served.Type = withCode(served.Type, code)
@@ -186,7 +192,10 @@ func reservedPaths() []reserved {
 		{"/metadata", []string{http.MethodGet, http.MethodHead}},
 		{"/_history", []string{http.MethodGet, http.MethodHead}},
 		{"/_search", []string{http.MethodPost}},
+		{"/$changes", []string{http.MethodGet, http.MethodHead}},
 		{"/$reindex", []string{http.MethodGet, http.MethodHead, http.MethodPost}},
+		{"/$export", []string{http.MethodGet, http.MethodHead, http.MethodPost}},
+		{"/$import", []string{http.MethodPost}},
 		{"/:type/_history", []string{http.MethodGet, http.MethodHead}},
 		{"/:type/_search", []string{http.MethodPost}},
 		{"/:type/:id/$meta", []string{http.MethodGet, http.MethodHead}},
@@ -254,12 +263,9 @@ func (s *Server) unserved(c *gin.Context) error {
 		}
 	}
 	c.Header("Allow", strings.Join(append(allow, http.MethodOptions), ", "))
-	switch {
-	case c.Request.Method == http.MethodOptions:
+	if c.Request.Method == http.MethodOptions {
 		c.Status(http.StatusNoContent)
 		return nil
-	case path == "" || path == "/":
-		return &refusal{http.StatusMethodNotAllowed, fhir.NotSupported, "There are no batches and transactions here; send each request to the address that it is about. " + base + "/metadata says what there is."}
 	}
 	return &refusal{http.StatusMethodNotAllowed, fhir.NotSupported, "This address does not take " + c.Request.Method + "; the Allow header says what it takes."}
 }

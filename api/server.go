@@ -16,7 +16,9 @@ import (
 
 	"github.com/openconsult/openconsult/conformance"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/bulk"
 	"github.com/openconsult/openconsult/fhir/interaction"
+	"github.com/openconsult/openconsult/fhir/subscription"
 )
 
 // Limits bound what a request may cost.
@@ -68,6 +70,18 @@ type Config struct {
 	// Nil means that it is asked about nobody, and not served.
 	GrantOf func(context.Context, Asked) (access.Grant, error)
 
+	// Bulk exports, imports, and performs requests whose sender does not wait. Nil
+	// means that nothing of the kind is served.
+	Bulk *bulk.Engine
+
+	// Subscriptions tells clients of what is written. Nil means that nobody is told,
+	// and that Subscriptions are resources like others.
+	Subscriptions *subscription.Engine
+
+	// Stopping is closed when the server begins to stop: what waits for something to
+	// happen ends then. It may be nil.
+	Stopping <-chan struct{}
+
 	// Writable returns an Outcome when nothing can be stored at the moment. Nil
 	// means that it always can.
 	Writable func() error
@@ -87,12 +101,13 @@ type Observation struct {
 
 // A Server answers FHIR requests under /fhir.
 type Server struct {
-	config   Config
-	router   *gin.Engine
-	memory   *semaphore.Weighted // for requests with large bodies
-	small    *semaphore.Weighted // for the others, a quarter beside it
-	signing  *semaphore.Weighted // for requests that belong to signing in, one each
-	metadata *conformance.Statements
+	config    Config
+	router    *gin.Engine
+	memory    *semaphore.Weighted // for requests with large bodies
+	small     *semaphore.Weighted // for the others, a quarter beside it
+	signing   *semaphore.Weighted // for requests that belong to signing in, one each
+	listening *semaphore.Weighted // for websockets, one each
+	metadata  *conformance.Statements
 
 	awayLogged atomic.Int64 // the second in which it was last logged that the database is away
 }
@@ -107,7 +122,7 @@ func New(c Config) (*Server, error) {
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
-	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning)}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), listening: semaphore.NewWeighted(maxSockets)}
 	routes := s.routes()
 	if err := checkRules(routes); err != nil {
 		return nil, err
@@ -131,12 +146,8 @@ func (s *Server) newRouter(routes []route) *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.HandleMethodNotAllowed = false
 	e.UseRawPath = false
-	for _, r := range routes {
-		for _, method := range r.methods() {
-			for _, path := range r.paths() {
-				e.Handle(method, base+path, s.handle(r))
-			}
-		}
+	for at, rs := range places(routes) {
+		e.Handle(at.method, base+at.path, s.chosen(rs))
 	}
 	for _, p := range reservedPaths() {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
@@ -166,5 +177,5 @@ func checkRules(routes []route) error {
 // Handler returns the server as an http.Handler, with everything around the
 // routes: request ids, logs, panics, CORS, compression and limits.
 func (s *Server) Handler() http.Handler {
-	return s.identified(s.recovered(s.besides(s.crossOrigin(compressed(s.bounded(s.router))))))
+	return s.identified(s.recovered(s.sockets(s.besides(s.crossOrigin(compressed(s.bounded(s.router)))))))
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// create serves POST [base]/[type]. https://hl7.org/fhir/R4/http.html#create
+// create serves POST [base]/[type], with If-None-Exist unless there is one already.
+// https://hl7.org/fhir/R4/http.html#create https://hl7.org/fhir/R4/http.html#ccreate
 func (s *Server) create(c *gin.Context) error {
 	typ, err := typeParam(c)
 	if err != nil {
@@ -19,41 +20,32 @@ func (s *Server) create(c *gin.Context) error {
 	if err := writable(c); err != nil {
 		return err
 	}
-	r, err := s.decodeAny(c, typ, "")
-	if err != nil {
+	e := interaction.Entry{Method: http.MethodPost, Key: fhir.Key{Type: typ}}
+	if e.Resource, err = s.decodeAny(c, typ, ""); err != nil {
 		return err
 	}
-	if len(c.Request.Header.Values(noneExist)) > 0 {
-		return s.createIf(c, r)
-	}
-	done, err := s.session(c).Create(c.Request.Context(), r)
-	if err != nil {
+	if e.Criteria, e.Conditional, err = noneExistOf(c.Request.Header); err != nil {
 		return err
 	}
-	return s.written(c, done)
+	return s.perform(c, e)
 }
 
 // update serves PUT [base]/[type]/[id]. https://hl7.org/fhir/R4/http.html#update
 func (s *Server) update(c *gin.Context) error {
-	k, expect, err := target(c)
+	e, err := target(c)
 	if err != nil {
 		return err
 	}
-	r, err := s.decodeAny(c, k.Type, k.ID)
-	if err != nil {
+	if e.Resource, err = s.decodeAny(c, e.Key.Type, e.Key.ID); err != nil {
 		return err
 	}
-	done, err := s.session(c).Update(c.Request.Context(), k.ID, r, expect)
-	if err != nil {
-		return err
-	}
-	return s.written(c, done)
+	return s.perform(c, e)
 }
 
 // patch serves PATCH [base]/[type]/[id].
 // https://hl7.org/fhir/R4/http.html#patch
 func (s *Server) patch(c *gin.Context) error {
-	k, expect, err := target(c)
+	e, err := target(c)
 	if err != nil {
 		return err
 	}
@@ -61,14 +53,56 @@ func (s *Server) patch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.session(c).Patch(c.Request.Context(), k, ops, expect)
+	e.Patch = &ops
+	return s.perform(c, e)
+}
+
+// delete serves DELETE [base]/[type]/[id].
+// https://hl7.org/fhir/R4/http.html#delete
+func (s *Server) delete(c *gin.Context) error {
+	e, err := target(c)
 	if err != nil {
-		if done.Number > 0 {
+		return err
+	}
+	return s.perform(c, e)
+}
+
+// plainly performs a write that is by itself.
+func (s *Server) plainly(c *gin.Context, e interaction.Entry) (interaction.Result, error) {
+	session, ctx := s.session(c), c.Request.Context()
+	t := interaction.Target{Type: e.Key.Type, Criteria: e.Criteria, Expect: e.Expect}
+	switch {
+	case e.Method == http.MethodPost && e.Conditional:
+		return session.CreateIf(ctx, e.Resource, e.Criteria)
+	case e.Method == http.MethodPost:
+		return session.Create(ctx, e.Resource)
+	case e.Method == http.MethodPut && e.Conditional:
+		return session.UpdateIf(ctx, e.Resource, t)
+	case e.Method == http.MethodPut:
+		return session.Update(ctx, e.Key.ID, e.Resource, e.Expect)
+	case e.Method == http.MethodPatch && e.Conditional:
+		return session.PatchIf(ctx, t, *e.Patch)
+	case e.Method == http.MethodPatch:
+		return session.Patch(ctx, e.Key, *e.Patch, e.Expect)
+	case e.Conditional:
+		return session.DeleteIf(ctx, t)
+	}
+	return session.Delete(ctx, e.Key, e.Expect)
+}
+
+// done answers a write. A patch that is refused may say of which version.
+func (s *Server) done(c *gin.Context, e interaction.Entry, done interaction.Result, err error) error {
+	switch {
+	case err != nil:
+		if e.Method == http.MethodPatch && done.Number > 0 {
 			versionHeaders(c, &done.Version)
 		}
 		return err
+	case e.Method == http.MethodDelete:
+		s.deleted(c, done)
+		return nil
 	}
-	return s.written(c, done)
+	return s.written(c, e.Method, done)
 }
 
 // patchBody reads the patch that a request sends: a JSON Patch, or Parameters
@@ -89,28 +123,14 @@ func (s *Server) patchBody(c *gin.Context) (ops interaction.Change, err error) {
 	return ops, err
 }
 
-// delete serves DELETE [base]/[type]/[id].
-// https://hl7.org/fhir/R4/http.html#delete
-func (s *Server) delete(c *gin.Context) error {
-	k, expect, err := target(c)
-	if err != nil {
-		return err
-	}
-	done, err := s.session(c).Delete(c.Request.Context(), k, expect)
-	if err != nil {
-		return err
-	}
-	s.deleted(c, done)
-	return nil
-}
-
 // deleted answers a delete.
 func (s *Server) deleted(c *gin.Context, done interaction.Result) {
-	if done.Number > 0 {
+	preferred := parsePrefer(c.Request.Header.Values("Prefer"))
+	if done.Number > 0 && !preferred.Dry {
 		versionHeaders(c, &done.Version)
 	}
-	if parsePrefer(c.Request.Header.Values("Prefer")).Return == "OperationOutcome" {
-		s.render(c, http.StatusOK, success(outcomeText(done)).JSON())
+	if preferred.Return == "OperationOutcome" {
+		s.render(c, http.StatusOK, success(writeText(http.MethodDelete, done, preferred.Dry)).JSON())
 		return
 	}
 	c.Status(http.StatusNoContent)
@@ -145,18 +165,19 @@ func writable(c *gin.Context) error {
 	return nil
 }
 
-// target returns the resource that a write is about and what must be true of
-// it. It also makes sure that the answer can be given.
-func target(c *gin.Context) (fhir.Key, store.Expect, error) {
-	k, err := keyParam(c)
-	if err != nil {
-		return k, 0, err
+// target returns the write of a resource that the address names. It also makes
+// sure that the answer can be given.
+func target(c *gin.Context) (interaction.Entry, error) {
+	e := interaction.Entry{Method: c.Request.Method}
+	var err error
+	if e.Key, err = keyParam(c); err != nil {
+		return e, err
 	}
 	if _, err := negotiate(c.Request); err != nil {
-		return k, 0, err
+		return e, err
 	}
-	expect, err := demanded(c.Request)
-	return k, expect, err
+	e.Expect, err = demanded(c.Request)
+	return e, err
 }
 
 // demanded returns what must be true of the resource for a write to happen.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,10 +25,9 @@ type Served struct {
 	Date    time.Time // when the server was started with this configuration
 	Type    []string  // interactions on every resource type
 	System  []string  // interactions on the whole system
-	Purge   bool      // the operation $purge
-	Reindex bool      // the operation $reindex
-	Meta    bool      // the operations $meta, $meta-add and $meta-delete
-	Explain bool      // the operation $access-explain
+
+	Operations []string // addresses of operations: "/$reindex", "/:type/:id/$meta", "/Patient/$export"
+	Topics     []string // canonical URLs of what subscriptions can be about
 
 	// Security says how clients sign in; nil is that they do not.
 	Security *Security
@@ -64,6 +64,9 @@ const maxMade = 8
 // New returns the statements about what is served. It fails when they are not
 // valid R4.
 func New(s Served) (*Statements, error) {
+	if err := s.described(); err != nil {
+		return nil, err
+	}
 	statements := &Statements{served: s}
 	for _, mode := range []string{"full", "normative", "terminology"} {
 		body, _, err := statements.For(mode, "http://localhost/fhir")
@@ -161,10 +164,11 @@ type header struct {
 
 type capabilityStatement struct {
 	header
-	FHIRVersion string   `json:"fhirVersion"`
-	Format      []string `json:"format"`
-	PatchFormat []string `json:"patchFormat"`
-	Rest        []rest   `json:"rest"`
+	Instantiates []string `json:"instantiates,omitempty"`
+	FHIRVersion  string   `json:"fhirVersion"`
+	Format       []string `json:"format"`
+	PatchFormat  []string `json:"patchFormat"`
+	Rest         []rest   `json:"rest"`
 }
 
 type rest struct {
@@ -182,9 +186,20 @@ type interaction struct {
 	Code string `json:"code"`
 }
 
+// A topic says that subscriptions can be about something.
+// https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-capabilitystatement-subscriptiontopic-canonical.html
+type topic struct {
+	URL       string `json:"url"`
+	Canonical string `json:"valueCanonical"`
+}
+
+const topicExtension = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+
 type resource struct {
+	Extension         []topic       `json:"extension,omitempty"`
 	Type              string        `json:"type"`
 	Profile           string        `json:"profile"`
+	SupportedProfile  []string      `json:"supportedProfile,omitempty"`
 	Documentation     string        `json:"documentation,omitempty"`
 	Interaction       []interaction `json:"interaction"`
 	Versioning        string        `json:"versioning"`
@@ -199,12 +214,6 @@ type resource struct {
 	SearchRevInclude  []string      `json:"searchRevInclude,omitempty"`
 	SearchParam       []searchParam `json:"searchParam,omitempty"`
 	Operation         []operation   `json:"operation,omitempty"`
-}
-
-type operation struct {
-	Name          string `json:"name"`
-	Definition    string `json:"definition"`
-	Documentation string `json:"documentation"`
 }
 
 func (s *Statements) header(typ, base string) header {
@@ -237,9 +246,7 @@ func (s *Statements) capability(base string, registry *search.Registry, normativ
 		SearchParam:   searchParams(registry, ""),
 		Compartment:   compartments(registry),
 	}
-	if s.served.Reindex {
-		r.Operation = []operation{{"reindex", "https://fhir.openconsult.example/OperationDefinition/reindex", "POST $reindex finds anew what every resource is searched by; GET $reindex says how far that is."}}
-	}
+	r.Operation = s.served.operations("")
 	in := inclusionsOf(registry)
 	for _, t := range spec.R4().Resources() {
 		if !normative || isNormative(t.Name) {
@@ -249,12 +256,17 @@ func (s *Statements) capability(base string, registry *search.Registry, normativ
 			r.Resource = append(r.Resource, described)
 		}
 	}
+	var instantiates []string
+	if slices.Contains(s.served.Operations, "/$export") {
+		instantiates = []string{"http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"}
+	}
 	return capabilityStatement{
-		header:      s.header("CapabilityStatement", base),
-		FHIRVersion: "4.0.1",
-		Format:      []string{"application/fhir+json", "application/fhir+xml", "json", "xml"},
-		PatchFormat: []string{"application/json-patch+json", "application/fhir+json", "application/fhir+xml"},
-		Rest:        []rest{r},
+		header:       s.header("CapabilityStatement", base),
+		Instantiates: instantiates,
+		FHIRVersion:  "4.0.1",
+		Format:       []string{"application/fhir+json", "application/fhir+xml", "json", "xml"},
+		PatchFormat:  []string{"application/json-patch+json", "application/fhir+json", "application/fhir+xml"},
+		Rest:         []rest{r},
 	}
 }
 
@@ -278,26 +290,14 @@ func (s *Statements) resource(typ string) resource {
 	if own := access.Published(); typ == own.Type {
 		r.Documentation = "GET " + own.String() + " says what patients see. It is the server's own: nobody changes it, it has no history, and searches do not find it."
 	}
-	r.Operation = s.operations()
+	if typ == "Subscription" && len(s.served.Topics) > 0 {
+		r.SupportedProfile = []string{"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"}
+		for _, url := range s.served.Topics {
+			r.Extension = append(r.Extension, topic{topicExtension, url})
+		}
+	}
+	r.Operation = s.served.operations(typ)
 	return r
-}
-
-// operations returns the operations on one resource.
-func (s *Statements) operations() []operation {
-	var list []operation
-	if s.served.Meta {
-		list = append(list,
-			operation{"meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta", "GET [type]/[id]/$meta returns profiles, tags and labels."},
-			operation{"meta-add", "http://hl7.org/fhir/OperationDefinition/Resource-meta-add", "POST [type]/[id]/$meta-add adds profiles, tags and labels, in a further version."},
-			operation{"meta-delete", "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete", "POST [type]/[id]/$meta-delete takes profiles, tags and labels away, in a further version. A label that hides the resource goes in this way only, and for who may."})
-	}
-	if s.served.Explain {
-		list = append(list, operation{"access-explain", "https://fhir.openconsult.example/OperationDefinition/access-explain", "POST [type]/[id]/$access-explain tells whoever runs the server why somebody sees the resource, or does not."})
-	}
-	if s.served.Purge {
-		list = append(list, operation{"purge", "https://fhir.openconsult.example/OperationDefinition/purge", "POST [type]/[id]/$purge removes all versions but the current one, for good."})
-	}
-	return list
 }
 
 func codes(names []string) []interaction {

@@ -106,6 +106,7 @@ type door struct {
 	db        *sql.DB
 	accounts  *login.Login
 	authority *oauth.Server
+	signIn    *api.SignIn
 }
 
 // openDoor puts sign-in together as the program does, and has c ask it.
@@ -133,6 +134,7 @@ func openDoor(t *testing.T, db *sql.DB, c *api.Config) *door {
 	}
 	signIn = api.NewSignIn(api.SignInConfig{Engine: engine, Accounts: d.accounts, Authority: d.authority, HTTP: client, Log: c.Log})
 	signIn.Configure(c)
+	d.signIn = signIn
 	return d
 }
 
@@ -146,7 +148,7 @@ func opens(ctx context.Context, engine *interaction.Engine, user fhir.Key, patie
 }
 
 // trustAll has c trust everybody, as a server without sign-in does.
-func trustAll(c *api.Config) {
+func trustAll(c *api.Config, _ *errands) {
 	c.Caller = func(*http.Request) (access.Grant, error) { return access.Trusted("test"), nil }
 }
 

@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,7 +46,10 @@ func serveSignIn(t *testing.T, c api.Config) *subject {
 			t.Fatal(err)
 		}
 		db.SetMaxOpenConns(4)
-		base, end := startWith(t, dsn, c, func(c *api.Config) { s.door = openDoor(t, db, c) })
+		base, end := startWith(t, dsn, c, func(c *api.Config, x *errands) {
+			s.door = openDoor(t, db, c)
+			x.grants = s.door.signIn.Regrant
+		})
 		s.base = base
 		return func() {
 			end()
@@ -79,7 +83,7 @@ func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 
 // startWith serves the resources of one database on an address of its own. Who
 // may see them admit says; nil is everybody.
-func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config)) (base string, stop func()) {
+func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config, *errands)) (base string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,30 +99,29 @@ func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Engine = interaction.New(interaction.Config{Store: data})
+	x := &errands{data: data, dsn: dsn, grants: trustLocal}
+	c.Engine = interaction.New(interaction.Config{Store: data, Subscribe: x.subscribe})
 	c.BaseURL = base
 	c.Version = "test"
 	if admit == nil {
 		admit = trustAll
 	}
-	admit(&c)
+	admit(&c, x)
+	x.open(t, &c)
+	stopping, leave := context.WithCancel(context.Background())
+	c.Stopping = stopping.Done()
 	server, err := api.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	x.perform = server.Performer()
 	h := &http.Server{Handler: server.Handler()}
 	go h.Serve(l)
-	indexing, leave := context.WithCancel(context.Background())
-	indexed := make(chan error, 1)
-	go func() { indexed <- data.RunIndexer(indexing) }()
+	rest := x.run()
 	return base, func() {
-		if err := h.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
 		leave()
-		if err := <-indexed; err != nil {
+		if err := errors.Join(h.Shutdown(context.Background()), rest(), data.Close()); err != nil {
 			t.Error(err)
 		}
-		data.Close()
 	}
 }

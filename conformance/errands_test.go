@@ -1,0 +1,70 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/auth/bearer"
+	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/bulk"
+	"github.com/openconsult/openconsult/fhir/interaction"
+	"github.com/openconsult/openconsult/fhir/store"
+	"github.com/openconsult/openconsult/fhir/subscription"
+)
+
+// errands are what a server under test does without being asked at that moment, put
+// together as the program does.
+type errands struct {
+	data          *store.DB
+	dsn           string
+	grants        func(context.Context, string) (access.Grant, error)
+	perform       func(context.Context, bulk.Performance) bulk.Response
+	subscriptions *subscription.Engine
+	jobs          *bulk.Engine
+}
+
+func (x *errands) subscribe(ctx context.Context, w interaction.Subscribing) (*fhir.Resource, error) {
+	return x.subscriptions.Check(ctx, w)
+}
+
+// open makes them for the server that c configures, on this machine.
+func (x *errands) open(t *testing.T, c *api.Config) {
+	t.Helper()
+	guard := bearer.Guard{AllowLoopback: true}
+	var err error
+	x.subscriptions, err = subscription.New(subscription.Config{
+		Store: x.data, Engine: c.Engine, DSN: x.dsn, Base: c.BaseURL, Grants: x.grants, Log: c.Log, HTTP: bearer.NewClient(guard), Refuses: guard.CheckURL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.jobs, err = bulk.New(bulk.Config{
+		Store: x.data, Engine: c.Engine, DSN: x.dsn, Grants: x.grants, Log: c.Log, HTTP: bearer.NewClient(guard),
+		Perform: func(ctx context.Context, p bulk.Performance) bulk.Response { return x.perform(ctx, p) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Subscriptions, c.Bulk = x.subscriptions, x.jobs
+}
+
+// run has them at work until the function that it returns is called.
+func (x *errands) run() (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	group, ctx := errgroup.WithContext(ctx)
+	for _, work := range []func(context.Context) error{x.subscriptions.Run, x.jobs.Run, x.data.RunPulse, x.data.RunIndexer} {
+		group.Go(func() error { return work(ctx) })
+	}
+	return func() error {
+		cancel()
+		return errors.Join(group.Wait(), x.subscriptions.Close(), x.jobs.Close())
+	}
+}
+
+// trustLocal gives the grant of a server without sign-in back.
+func trustLocal(context.Context, string) (access.Grant, error) { return access.Trusted("test"), nil }
