@@ -32,7 +32,12 @@ type config struct {
 	// resources is the size of the corpus that is searched; only names the searches to measure.
 	resources int
 	only      string
-	json      bool
+	// bundle is how many resources a Bundle has, rounds how often each of the ways that are compared has its turn.
+	bundle, rounds           int
+	followers, subscriptions int
+	listen, deadListen       string // addresses for deliveries
+	loadCommand              string
+	json                     bool
 }
 
 const (
@@ -47,7 +52,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f := flag.NewFlagSet("fhirbench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.StringVar(&c.base, "base", "", "base `URL` of the server, such as http://127.0.0.1:8080/fhir (required but for raw workloads)")
-	f.StringVar(&c.dsn, "dsn", "", "database of an OpenConsult server, as lib/pq takes it (raw workloads; with search, its statements are measured as well)")
+	f.StringVar(&c.dsn, "dsn", "", "database of an OpenConsult server, as lib/pq takes it (raw workloads; with search, transaction, load and export it is measured as well)")
 	f.StringVar(&c.token, "token", "", "bearer `token` sent with every request")
 	f.StringVar(&c.tokenCommand, "token-command", "", fmt.Sprintf("shell `command` that prints the bearer token; it is run again every %v", renewToken))
 	f.StringVar(&c.prefer, "return", "", "send Prefer: return=`what` with writes: minimal, representation or OperationOutcome")
@@ -63,6 +68,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.people, "people", 100, "patients made first, with a practice, to refer to; 0 refers to resources that do not exist")
 	f.IntVar(&c.resources, "resources", 100_000, "resources that the search workload searches; they are made once for each seed and size")
 	f.StringVar(&c.only, "only", "", "measure only the searches whose `name` contains this")
+	c.exchangeFlags(f)
 	f.BoolVar(&c.json, "json", false, "print the report as one JSON object")
 	if err := f.Parse(args); err != nil {
 		return config{}, err
@@ -74,21 +80,31 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	return c, err
 }
 
+// exchangeFlags are those of the workloads that compare.
+func (c *config) exchangeFlags(f *flag.FlagSet) {
+	f.IntVar(&c.bundle, "bundle", 100, "resources in a Bundle of the transaction and load workloads")
+	f.IntVar(&c.rounds, "rounds", 3, fmt.Sprintf("turns of each way of the transaction, load, export and subscriptions workloads; a turn writes -n resources, by default %d", defaultPerRound))
+	f.IntVar(&c.followers, "followers", 4, "clients of the feed workload that wait for changes while -c others write")
+	f.IntVar(&c.subscriptions, "subscriptions", 1000, "active Subscriptions of the subscriptions workload")
+	f.StringVar(&c.listen, "listen", "127.0.0.1:18185", "`address` on which the subscriptions workload takes deliveries, which the server must be allowed to ask")
+	f.StringVar(&c.deadListen, "listen-dead", "127.0.0.1:18186", "`address` of an endpoint that accepts and never answers")
+	f.StringVar(&c.loadCommand, "load-command", "", "shell `command` that loads the file $FILE into the server (load workload; without it, batch Bundles are sent)")
+}
+
 // complete checks what was asked for and fills in the defaults that depend on other flags.
 func (c config) complete(workloadName string, rest []string) (config, error) {
 	if len(rest) > 0 {
 		return c, fmt.Errorf("unexpected argument %q: every setting is a flag", rest[0])
 	}
 	workloadName, c.raw = strings.CutPrefix(workloadName, rawPrefix)
-	c.workload.name = workloadName
+	w, known := workloadNamed(workloadName)
+	c.workload = w
 	if err := c.check(); err != nil {
 		return c, err
 	}
-	w, ok := workloadNamed(workloadName)
-	if !ok {
+	if !known {
 		return c, fmt.Errorf("-workload %q: give one of %s", workloadName, strings.Join(workloadNames(), ", "))
 	}
-	c.workload = w
 	c.base = strings.TrimRight(c.base, "/")
 	if c.clients == 0 {
 		c.clients = closedClients
@@ -107,10 +123,10 @@ func (c config) complete(workloadName string, rest []string) (config, error) {
 func (c config) check() error {
 	u, err := url.Parse(c.base)
 	switch {
-	case c.raw && c.dsn == "", !c.raw && c.dsn != "" && c.workload.name != searchWorkload:
-		return errors.New("-dsn goes with the raw workloads, which need it, and with search")
-	case c.raw && c.workload.name == searchWorkload:
-		return errors.New("-workload search runs the server's statements as well when -dsn is given")
+	case c.raw && c.dsn == "", !c.raw && c.dsn != "" && !c.workload.takesDatabase():
+		return errors.New("-dsn goes with the raw workloads, which need it, and with search, transaction, load and export")
+	case c.raw && (c.workload.name == searchWorkload || c.workload.compare != nil):
+		return fmt.Errorf("-workload %s measures the database as well when -dsn is given", c.workload.name)
 	case c.raw:
 	case err != nil:
 		return fmt.Errorf("-base: %w", err)
@@ -126,6 +142,8 @@ func (c config) check() error {
 		return fmt.Errorf("-return %q: give minimal, representation or OperationOutcome", c.prefer)
 	case c.clients < 0 || c.requests < 0 || c.resources < 0 || c.duration < 0 || c.set < 0 || c.people < 0 || c.timeout <= 0:
 		return errors.New("-c, -n, -d, -set, -people and -resources must not be negative, and -timeout must be positive")
+	case c.bundle < 1 || c.rounds < 1 || c.followers < 1 || c.subscriptions < 1:
+		return errors.New("-bundle, -rounds, -followers and -subscriptions must be at least 1")
 	case !(c.rate >= 0 && c.rate <= 1e6):
 		return errors.New("-rate: give a number of requests a second from 0 to 1000000")
 	}

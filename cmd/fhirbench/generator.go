@@ -59,6 +59,8 @@ func (g *generator) resource(h held) []byte {
 		return encode(d.patient())
 	case "QuestionnaireResponse":
 		return encode(d.questionnaireResponse())
+	case "Observation":
+		return encode(d.observation())
 	default:
 		panic("no content for type " + h.typeName)
 	}

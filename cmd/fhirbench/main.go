@@ -3,7 +3,8 @@
 // throughput, latency percentiles and every answer that was not a success.
 //
 // It knows the RESTful API of FHIR R4 (https://hl7.org/fhir/R4/http.html) and nothing about the server behind it. The raw
-// workloads are the exception: they run OpenConsult's own statements on its database, as the ceiling of what it can do.
+// workloads and -dsn are the exception: they run OpenConsult's own statements on its database, as the ceiling of what it can
+// do. The feed workload follows OpenConsult's $changes.
 //
 // Exit status: 0 when every request was answered with 2xx, 1 when one was not or the preparation went wrong, 2 when the
 // command line is wrong, 130 when the run was interrupted.
@@ -59,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if c.workload.name == searchWorkload {
 		return runSearch(ctx, c, t, stdout, stderr)
 	}
+	if c.workload.compare != nil {
+		return runComparison(ctx, c, t, stdout, stderr)
+	}
 	r, err := bench(ctx, c, t)
 	if err != nil {
 		return failed(ctx, stderr, err)
@@ -78,4 +82,23 @@ func failed(ctx context.Context, stderr io.Writer, err error) int {
 		return exitInterrupted
 	}
 	return exitUnexpected
+}
+
+// runComparison is the command for the workloads that compare.
+func runComparison(ctx context.Context, c config, t target, stdout, stderr io.Writer) int {
+	server, ok := t.(*httpTarget)
+	if !ok {
+		return failed(ctx, stderr, fmt.Errorf("the %s workload goes to a server; give -base", c.workload.name))
+	}
+	r, err := c.workload.compare(ctx, c, server, stderr)
+	if err == nil {
+		err = r.print(stdout, c.json)
+	}
+	if err != nil {
+		return failed(ctx, stderr, err)
+	}
+	for _, problem := range r.Problems {
+		fmt.Fprintf(stderr, "fhirbench: %s\n", problem)
+	}
+	return r.exitStatus()
 }

@@ -14,6 +14,8 @@ type practice struct {
 	patients      []reference
 	// conversations are Tasks: the one at an index is of the patient at that index.
 	conversations []reference
+	// filled are QuestionnaireResponses that observations may come from; there need be none.
+	filled []reference
 }
 
 const (

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 )
 
 // prepare makes on the target what the workload needs, outside the measured time, and returns the workers.
@@ -69,27 +67,15 @@ func staff(c config, g *generator, set []*held) []*worker {
 
 // createAll sends all creates, several at a time, and stops at the first that is not answered with an id.
 func createAll(ctx context.Context, t target, clients int, ops []op) ([]answer, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	answers := make([]answer, len(ops))
-	var taken atomic.Int64
-	var wg sync.WaitGroup
-	for range min(clients, len(ops)) {
-		wg.Go(func() {
-			for i := taken.Add(1) - 1; i < int64(len(ops)) && ctx.Err() == nil; i = taken.Add(1) - 1 {
-				a, err := createOne(ctx, t, ops[i])
-				if err == nil && a.id == "" {
-					err = fmt.Errorf("create %s: the answer names no id", ops[i].typeName)
-				}
-				if err != nil {
-					cancel(err)
-				}
-				answers[i] = a
-			}
-		})
-	}
-	wg.Wait()
-	return answers, context.Cause(ctx)
+	_, err := spread(ctx, clients, len(ops), func(ctx context.Context, i int) error {
+		var err error
+		if answers[i], err = createOne(ctx, t, ops[i]); err == nil && answers[i].id == "" {
+			err = fmt.Errorf("create %s: the answer names no id", ops[i].typeName)
+		}
+		return err
+	})
+	return answers, err
 }
 
 func createOne(ctx context.Context, t target, o op) (answer, error) {

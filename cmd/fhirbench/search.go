@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -94,25 +93,15 @@ func fill(ctx context.Context, c config, t *httpTarget, set *corpus, progress io
 	if err != nil || a.ok() {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var taken atomic.Uint64
-	var group sync.WaitGroup
 	began := time.Now()
-	for range c.clients {
-		group.Go(func() {
-			for n := taken.Add(1) - 1; n < set.size && ctx.Err() == nil; n = taken.Add(1) - 1 {
-				if _, err := createOne(ctx, t, set.at(n)); err != nil {
-					cancel(err)
-				}
-				if n > 0 && n%(set.size/10) == 0 {
-					fmt.Fprintf(progress, "fhirbench: %d of %d resources, %.0f a second\n", n, set.size, float64(n)/time.Since(began).Seconds())
-				}
-			}
-		})
-	}
-	group.Wait()
-	return context.Cause(ctx)
+	_, err = spread(ctx, c.clients, int(set.size), func(ctx context.Context, n int) error {
+		if n > 0 && n%int(set.size/10) == 0 {
+			fmt.Fprintf(progress, "fhirbench: %d of %d resources, %.0f a second\n", n, set.size, float64(n)/time.Since(began).Seconds())
+		}
+		_, err := createOne(ctx, t, set.at(uint64(n)))
+		return err
+	})
+	return err
 }
 
 // follow goes to a page by its number and returns its address, or "" when there are fewer pages.

@@ -1,11 +1,19 @@
 package main
 
+import (
+	"context"
+	"io"
+	"slices"
+)
+
 // workload is a named mix of interactions.
 type workload struct {
 	name string
 	mix  []share
 	// growing says that what a client creates joins its share of the set.
 	growing bool
+	// compare measures several ways of doing the same, or nil.
+	compare func(ctx context.Context, c config, t *httpTarget, progress io.Writer) (*comparison, error)
 }
 
 // share is one interaction's part of a mix, in percent.
@@ -24,6 +32,11 @@ var workloads = []workload{
 	{name: "update", mix: []share{{update, 100}}},
 	{name: "mixed", mix: []share{{read, 50}, {create, 25}, {update, 20}, {remove, 5}}, growing: true},
 	{name: searchWorkload},
+	{name: "transaction", compare: compareTransactions},
+	{name: "load", compare: compareLoads},
+	{name: "export", compare: compareExports},
+	{name: "feed", compare: compareFeeds},
+	{name: "subscriptions", compare: compareSubscriptions},
 }
 
 func workloadNamed(name string) (workload, bool) {
@@ -51,6 +64,11 @@ func (w workload) needsSet() bool {
 		}
 	}
 	return false
+}
+
+// takesDatabase says whether a workload that goes to a server also measures its database when one is given.
+func (w workload) takesDatabase() bool {
+	return slices.Contains([]string{searchWorkload, "transaction", "load", "export"}, w.name)
 }
 
 // kindAt returns the interaction at a point of the mix, from 0 to 99.

@@ -1,6 +1,6 @@
 // Command openconsult is the OpenConsult server and what its operator does
 // beside it: migrate, config, version, backup, restore, reindex, user, client,
-// token, launch, keys.
+// token, launch, keys, load, export, watch.
 package main
 
 import (
@@ -31,6 +31,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	c.AddCommand(serveCommand(), migrateCommand(), configCommand(), versionCommand(), backupCommand(), restoreCommand(), reindexCommand(),
-		userCommand(), clientCommand(), tokenCommand(), launchCommand(), keysCommand())
+		userCommand(), clientCommand(), tokenCommand(), launchCommand(), keysCommand(), loadCommand(), exportCommand(), watchCommand())
 	return c
 }

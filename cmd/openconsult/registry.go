@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 
+	"github.com/openconsult/openconsult/api"
 	"github.com/openconsult/openconsult/auth/bearer"
 	"github.com/openconsult/openconsult/auth/login"
 	"github.com/openconsult/openconsult/auth/oauth"
@@ -23,6 +24,7 @@ type registry struct {
 	base      string // public address of the API
 	accounts  *login.Login
 	authority *oauth.Server
+	signIn    *api.SignIn // of a server; nil in commands
 	pool      *sql.DB
 }
 

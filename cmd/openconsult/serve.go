@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/openconsult/openconsult/api"
 	"github.com/openconsult/openconsult/auth"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/bulk"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
@@ -110,8 +112,9 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	if err != nil {
 		return err
 	}
-	disk := newDisk(s, db)
-	engine := interaction.New(interaction.Config{Store: l.data})
+	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal, share: bulk.LocalJobs}
+	engine := interaction.New(interaction.Config{Store: l.data, Subscribe: x.subscribe})
+	group, ctx := errgroup.WithContext(ctx)
 	config := api.Config{
 		Engine:   engine,
 		Log:      log,
@@ -120,10 +123,10 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
 		Purge:    s.Purge,
 		Proxies:  proxies,
-		Writable: disk.writable,
+		Stopping: ctx.Done(),
+		Writable: newDisk(s, db).writable,
 		Observe:  admin.observe,
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	if s.Auth == "none" {
 		trustAll(&config, s, log)
 	} else {
@@ -132,17 +135,22 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 			return err
 		}
 		defer r.pool.Close()
+		x.grants, x.share = r.signIn.Regrant, bulk.OtherJobs
 		group.Go(func() error { return keepKeys(ctx, r.authority, log) })
+	}
+	if err := x.open(l.data, &config); err != nil {
+		return err
 	}
 	server, err := api.New(config)
 	if err != nil {
-		return err
+		return errors.Join(err, x.close())
 	}
+	x.perform = server.Performer()
 	log.Info("serving", "fhir", l.listener.Addr().String(), "admin", admin.address(), "version", version())
 	group.Go(func() error { return run(ctx, l.listener, server.Handler(), admin.notReady, log) })
 	group.Go(func() error { return admin.run(ctx, log) })
-	group.Go(func() error { return l.data.RunIndexer(ctx) })
-	return group.Wait()
+	x.run(ctx, group, l.data)
+	return errors.Join(group.Wait(), x.close())
 }
 
 // trustAll has a server trust whoever reaches it.

@@ -34,6 +34,7 @@ type settings struct {
 	Issuers   string
 	Providers string
 	Outbound  []string
+	FullTo    []string
 	Proxies   []string
 
 	DSN     string
@@ -66,7 +67,8 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.BoolVar(&s.Demo, "demo", false, "make a practice to try the server with, whose passwords everybody knows")
 	f.StringVar(&s.Issuers, "issuers", "", "YAML file with other token issuers that are trusted")
 	f.StringVar(&s.Providers, "providers", "", "YAML file with OpenID providers that people may sign in at")
-	f.StringSliceVar(&s.Outbound, "outbound", nil, "all that the server may ask for keys and sign-in, as host:port, also in a private network; empty is every public https address")
+	f.StringSliceVar(&s.Outbound, "outbound", nil, "all that the server may call, for keys, sign-in, notifications and imports, as host:port, also in a private network; empty is every public https address")
+	f.StringSliceVar(&s.FullTo, "full-notifications", nil, "endpoints of subscriptions that whole resources may be sent to, as host:port; others are told ids only")
 	f.StringSliceVar(&s.Proxies, "trusted-proxies", nil, "networks of the proxies in front of the server, such as 10.0.0.0/8, whose X-Forwarded-For is believed")
 	f.StringVar(&s.DSN, "dsn", "", "PostgreSQL to use; empty runs a private one in --data-dir")
 	f.StringVar(&s.DataDir, "data-dir", "openconsult-data", "directory of the private PostgreSQL")
@@ -165,6 +167,9 @@ func environmentSettings(f *pflag.FlagSet, environment []string) (map[string]str
 			continue
 		}
 		name := strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+		if f.Lookup(name) == nil && slices.Contains(clientSettings(), name) {
+			continue
+		}
 		if f.Lookup(name) == nil || name == "help" {
 			unknown = append(unknown, variable)
 			continue
@@ -173,6 +178,10 @@ func environmentSettings(f *pflag.FlagSet, environment []string) (map[string]str
 	}
 	return found, refuseUnknown("environment", unknown)
 }
+
+// clientSettings are the settings of the commands that speak to a server, whose
+// variables do not stand in the way of others.
+func clientSettings() []string { return []string{"base", "token", "token-command"} }
 
 func fileSettings(f *pflag.FlagSet, path string) (map[string]string, error) {
 	if path == "" {

@@ -84,6 +84,7 @@ func (r *registry) serveSignIn(ctx context.Context, s *settings, c *api.Config) 
 		return err
 	}
 	signIn.Configure(c)
+	r.signIn = signIn
 	if !s.Demo {
 		return refuseDemo(ctx, r.accounts)
 	}
