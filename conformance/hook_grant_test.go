@@ -28,6 +28,7 @@ func TestHookSignedOut(t *testing.T) {
 	}
 	p.grace.send(http.MethodPost, "/auth/sign-out", p.grace.send(http.MethodGet, "/auth/sign-out", nil).form())
 	switchedOff(c, ids[1], "online")
+	c.measure("after-sign-out")
 	told := len(hooks[0].awaitDeliveries(2))
 	if a := askAt(t, p.base, c.as("administrator"), "GET Subscription/"+ids[0], ""); a.text("status") != "active" {
 		t.Errorf("the app that may go on has %s", a.body)

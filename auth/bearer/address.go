@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -68,6 +69,13 @@ func (g *guard) reaches(u *url.URL) bool {
 	}
 	listed := g.lists(net.JoinHostPort(u.Hostname(), port))
 	return local || listed || len(g.Allow) == 0 && port == "443" && isPublicHost(u.Hostname())
+}
+
+// permitsNumeric reports whether a URL names something that need be looked up, or a
+// numeric address that is on the list or may be called.
+func (g *guard) permitsNumeric(u *url.URL) bool {
+	a, err := netip.ParseAddr(u.Hostname())
+	return err != nil || g.lists(net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))) || g.permits(a, false)
 }
 
 // lists reports whether an address, "host:port", is on the list of the guard.

@@ -170,7 +170,8 @@ func ReadBody(resp *http.Response, max int64) (body []byte, err error) {
 // it is called.
 func (g Guard) CheckURL(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || !(&guard{Guard: g}).reaches(u) {
+	w := &guard{Guard: g, blocks: notPublic(), global: globalUnicast()}
+	if err != nil || !w.reaches(u) || !w.permitsNumeric(u) {
 		return ErrDestination
 	}
 	return nil
