@@ -10,7 +10,7 @@ import (
 func patientsWrite(typ string) bool {
 	switch typ {
 	case "Appointment", "AppointmentResponse", "Binary", "Communication", "CommunicationRequest", "DocumentReference", "MedicationStatement",
-		"Observation", "QuestionnaireResponse", "Task":
+		"Observation", "QuestionnaireResponse", "Subscription", "Task":
 		return true
 	}
 	return false
@@ -47,7 +47,7 @@ func (r *writer) mayAsPatient() error {
 	if i := slices.IndexFunc(subjects, func(of string) bool { return !isOwn(of) }); i >= 0 {
 		return r.denied(r.Type, "You may write about yourself only, or whom you act for.")
 	}
-	if r.Type != "Binary" && !slices.ContainsFunc(r.New.Keys, func(k Key) bool { return k.Kind == Patient && isOwn(k.Of) }) {
+	if r.Type != "Binary" && r.Type != "Subscription" && !slices.ContainsFunc(r.New.Keys, func(k Key) bool { return k.Kind == Patient && isOwn(k.Of) }) {
 		return r.denied(r.Type, "Name the patient that the %s is from or about: you, or whom you act for.", r.Type)
 	}
 	if !r.asked() && !r.isFrom(r.New) {
@@ -62,11 +62,11 @@ func (r *writer) mayChangeAsPatient() error {
 	switch {
 	case isFinal(r.Type, r.Old.Status):
 		return r.denied(r.Type+".status", "What is completed stays as it is: send a new %s.", r.Type)
-	case r.New == nil && !r.wrote(r.Old):
+	case r.New == nil && !r.owns(r.Old):
 		return r.denied(r.Type, "You may delete only what is from you, or from whom you act for.")
 	case r.New == nil:
 		return nil
-	case r.Type != "Appointment" && !r.wrote(r.Old) && !r.asked():
+	case r.Type != "Appointment" && !r.owns(r.Old) && !r.asked():
 		return r.denied(r.Type, "You may change only what is from you, or from whom you act for.")
 	case !slices.Equal(r.Old.Keys, r.New.Keys):
 		return r.denied(r.Type, "Leave who takes part in this %s, whom it is about, and its labels as they are.", r.Type)
@@ -90,6 +90,19 @@ func (r *writer) isFrom(c *Content) bool {
 // wrote reports whether c says that it is from the writer and from nobody else.
 func (r *writer) wrote(c *Content) bool {
 	return len(c.Authors)+len(c.Reporters) > 0 && r.isFrom(c)
+}
+
+// owns reports whether c is the writer's own: a Subscription, which says nothing of
+// whom it is from, if it was made by who acts for one of the same patients.
+func (r *writer) owns(c *Content) bool {
+	if r.Type != "Subscription" {
+		return r.wrote(c)
+	}
+	var any []Key
+	for _, of := range r.patients() {
+		any = append(any, Key{Author, of})
+	}
+	return c.Given != nil && c.Given(any)
 }
 
 // isSelf reports whether k is a patient that the writer writes for, or the
