@@ -32,7 +32,7 @@ type example struct {
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	list := examples(t)
-	e := &exchanges{t: t, base: serve(t).base, kept: map[string]any{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: patience}}
+	e := &exchanges{t: t, base: serveIdle(t).base, kept: map[string]any{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: patience}}
 	t.Cleanup(e.client.CloseIdleConnections)
 	next := make(chan example)
 	var group sync.WaitGroup

@@ -150,7 +150,7 @@ func TestDatabaseHangs(t *testing.T) {
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, cluster(t))
-	base, stop := start(t, w.dsn, api.Config{})
+	base, stop := startWith(t, w.dsn, api.Config{}, manner{admit: trustAll, idle: true})
 	t.Cleanup(stop)
 	c := newCaller(t, base)
 	c.send(request{method: "PUT", path: "/fhir/Patient/jane", body: jane}, 201)

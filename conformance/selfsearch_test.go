@@ -25,7 +25,7 @@ import (
 func TestSelfSearch(t *testing.T) {
 	t.Parallel()
 	list := examples(t)
-	base := serve(t).base
+	base := serveIdle(t).base
 	registry, err := search.NewRegistry(spec.R4(), base, 1, nil)
 	if err != nil {
 		t.Fatal(err)

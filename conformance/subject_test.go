@@ -46,10 +46,10 @@ func serveSignIn(t *testing.T, c api.Config) *subject {
 			t.Fatal(err)
 		}
 		db.SetMaxOpenConns(4)
-		base, end := startWith(t, dsn, c, func(c *api.Config, x *errands) {
+		base, end := startWith(t, dsn, c, manner{audits: true, admit: func(c *api.Config, x *errands) {
 			s.door = openDoor(t, db, c)
 			x.grants = s.door.signIn.Regrant
-		})
+		}})
 		s.base = base
 		return func() {
 			end()
@@ -78,12 +78,28 @@ func serveOn(t *testing.T, begin func(s *subject, dsn string) (stop func())) *su
 // everybody.
 func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 	t.Helper()
-	return startWith(t, dsn, c, nil)
+	return startWith(t, dsn, c, manner{admit: trustAll})
 }
 
-// startWith serves the resources of one database on an address of its own. Who
-// may see them admit says; nil is everybody.
-func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config, *errands)) (base string, stop func()) {
+// serveIdle is serve for a server that does nothing unless it is asked: nobody is
+// told of anything, and a Subscription is a resource like others.
+func serveIdle(t *testing.T) *subject {
+	t.Helper()
+	return serveOn(t, func(s *subject, dsn string) (stop func()) {
+		s.base, stop = startWith(t, dsn, api.Config{}, manner{admit: trustAll, idle: true})
+		return stop
+	})
+}
+
+// A manner is how a server under test works.
+type manner struct {
+	admit  func(*api.Config, *errands) // says who may do what
+	audits bool
+	idle   bool
+}
+
+// startWith serves the resources of one database on an address of its own.
+func startWith(t *testing.T, dsn string, c api.Config, m manner) (base string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,18 +111,15 @@ func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config, *
 	}
 	// The database of a test does not wait for the disk, which a server does
 	// not accept otherwise.
-	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true, BaseURL: base, Audit: admit != nil, Log: c.Log})
+	data, err := store.Open(context.Background(), store.Config{DSN: dsn, Conns: 4, Unsafe: true, BaseURL: base, Audit: m.audits, Log: c.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &errands{data: data, dsn: dsn, grants: trustLocal}
-	c.Engine = interaction.New(interaction.Config{Store: data, Subscribe: x.subscribe})
+	x := &errands{data: data, dsn: dsn, grants: trustLocal, idle: m.idle}
+	c.Engine = interaction.New(interaction.Config{Store: data, Subscribe: x.hook()})
 	c.BaseURL = base
 	c.Version = "test"
-	if admit == nil {
-		admit = trustAll
-	}
-	admit(&c, x)
+	m.admit(&c, x)
 	x.open(t, &c)
 	stopping, leave := context.WithCancel(context.Background())
 	c.Stopping = stopping.Done()
@@ -120,8 +133,10 @@ func startWith(t *testing.T, dsn string, c api.Config, admit func(*api.Config, *
 	rest := x.run()
 	return base, func() {
 		leave()
-		if err := errors.Join(h.Shutdown(context.Background()), rest(), data.Close()); err != nil {
+		if err := errors.Join(h.Shutdown(context.Background()), rest()); err != nil {
 			t.Error(err)
 		}
+		// The database may be gone, which is no failure of the server.
+		_ = data.Close()
 	}
 }
