@@ -106,7 +106,7 @@ type Server struct {
 	memory    *semaphore.Weighted // for requests with large bodies
 	small     *semaphore.Weighted // for the others, a quarter beside it
 	signing   *semaphore.Weighted // for requests that belong to signing in, one each
-	listening *semaphore.Weighted // for websockets, one each
+	listening *room               // for websockets
 	metadata  *conformance.Statements
 
 	awayLogged atomic.Int64 // the second in which it was last logged that the database is away
@@ -122,7 +122,7 @@ func New(c Config) (*Server, error) {
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
-	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), listening: semaphore.NewWeighted(maxSockets)}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), listening: newRoom()}
 	routes := s.routes()
 	if err := checkRules(routes); err != nil {
 		return nil, err

@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/subscription"
@@ -19,12 +21,23 @@ const socketPath = base + "/$websocket"
 
 // The bounds of a websocket.
 const (
-	maxSockets = 4096 // at a time
+	maxSockets = 4096 // that are bound, at a time
+	maxUnbound = 256  // that have not shown what they may listen to, beside
 	maxBinding = 1024 // bytes of what the client says
-	bindTime   = 30 * time.Second
+	bindTime   = 10 * time.Second
 	sendTime   = 10 * time.Second // for one notification to be taken
 	pingEvery  = 30 * time.Second
 )
+
+// A room is where websockets have their places, one each.
+type room struct {
+	bound, unbound *semaphore.Weighted
+	bindTime       time.Duration // for what the client says first
+}
+
+func newRoom() *room {
+	return &room{semaphore.NewWeighted(maxSockets), semaphore.NewWeighted(maxUnbound), bindTime}
+}
 
 // socketURL returns the address of websockets of the API at an address.
 func socketURL(base string) string {
@@ -43,20 +56,22 @@ func (s *Server) sockets(api http.Handler) http.Handler {
 			return
 		}
 		noteRoute(r, socketPath)
-		if !s.listening.TryAcquire(1) {
+		if !s.listening.unbound.TryAcquire(1) {
 			w.Header().Set("Retry-After", "10")
 			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "Too many websockets are open; try again later."))
 			return
 		}
-		defer s.listening.Release(1)
-		s.socket(w, r)
+		leave := sync.OnceFunc(func() { s.listening.unbound.Release(1) })
+		defer leave()
+		s.socket(w, r, leave)
 	})
 }
 
 // socket serves one websocket. Its client says "bind-with-token" and the token
-// first, and may add the number of the last event that it has.
+// first, and may add the number of the last event that it has. When the token is good,
+// bound is called.
 // https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#websockets
-func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
+func (s *Server) socket(w http.ResponseWriter, r *http.Request, bound func()) {
 	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		writeOutcome(w, http.StatusUpgradeRequired, fhir.Errorf(fhir.BadRequest, fhir.NotSupported, "", "Open this address as a websocket, and send bind-with-token and a token from $get-ws-binding-token."))
@@ -80,16 +95,21 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	// The client may be gone, and there is nobody else to tell.
-	_ = conn.Close(closing(s.listen(r.Context(), conn)))
+	_ = conn.Close(closing(s.listen(r.Context(), conn, bound)))
 }
 
 // listen sends what there is to be told until the client leaves, or conn is
 // closed.
-func (s *Server) listen(ctx context.Context, conn *websocket.Conn) error {
-	l, err := bound(ctx, conn)
+func (s *Server) listen(ctx context.Context, conn *websocket.Conn, bound func()) error {
+	l, err := s.listening.greeted(ctx, conn)
 	if err != nil {
 		return err
 	}
+	if !s.listening.bound.TryAcquire(1) { // before the token is used up
+		return fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "Too many websockets are open; try again later.")
+	}
+	defer s.listening.bound.Release(1)
+	l.Bound = bound
 	// What else the client says is read by nobody; that it leaves is noticed.
 	ctx = conn.CloseRead(ctx)
 	ctx, cancel := context.WithCancel(ctx)
@@ -124,9 +144,9 @@ func keep(ctx context.Context, conn *websocket.Conn) {
 	}
 }
 
-// bound reads what the client says first.
-func bound(ctx context.Context, conn *websocket.Conn) (subscription.Listening, error) {
-	ctx, done := context.WithTimeout(ctx, bindTime)
+// greeted reads what the client says first.
+func (at *room) greeted(ctx context.Context, conn *websocket.Conn) (subscription.Listening, error) {
+	ctx, done := context.WithTimeout(ctx, at.bindTime)
 	defer done()
 	_, text, err := conn.Read(ctx)
 	if err != nil {

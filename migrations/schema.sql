@@ -574,13 +574,15 @@ ALTER TABLE subscription_feed ADD CONSTRAINT subscription_feed_pkey PRIMARY KEY 
 
 CREATE TABLE subscription_owner (
     handle text NOT NULL,
+    subscription text NOT NULL,
     holder text NOT NULL,
     endpoint text NOT NULL,
     secret text NOT NULL,
+    headers text NOT NULL,
     made timestamptz NOT NULL,
     CONSTRAINT subscription_owner_handle_check CHECK ((handle <> ''::text))
 );
-COMMENT ON TABLE subscription_owner IS 'Who has asked for a Subscription, and the secret that it is signed with';
+COMMENT ON TABLE subscription_owner IS 'Who has asked for a Subscription, and what only its endpoint is told';
 ALTER TABLE subscription_owner ADD CONSTRAINT subscription_owner_pkey PRIMARY KEY (handle);
 
 CREATE TABLE ver (

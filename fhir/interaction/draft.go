@@ -20,11 +20,12 @@ type proposal struct {
 	op          store.Op
 	resource    *fhir.Resource
 	meta        bool    // only profiles, tags and labels differ from old
+	dry         bool    // it is not stored
 	old         *former // that it is to follow; nil for none, and not known to a trusted caller
 }
 
 func (p *proposal) subscribing(g access.Grant) Subscribing {
-	w := Subscribing{Grant: g, Key: p.key, New: p.resource}
+	w := Subscribing{Grant: g, Key: p.key, New: p.resource, Dry: p.dry}
 	if p.old != nil {
 		w.Old = p.old.resource
 	}

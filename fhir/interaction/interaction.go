@@ -33,7 +33,8 @@ type Config struct {
 type Subscribing struct {
 	Grant    access.Grant
 	Key      fhir.Key
-	Old, New *fhir.Resource // Old is nil when it is a new one
+	Old, New *fhir.Resource // Old is nil when it is a new one, and for a trusted caller
+	Dry      bool           // nothing is stored, whatever becomes of it
 }
 
 // An Engine performs interactions. They are reached through a Session only.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,13 +18,21 @@ import (
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// holder returns whose the Idempotency-Keys of the caller are.
+// holder returns whose the Idempotency-Keys of the caller are: those of the client and
+// the person, with the same patient in context and for the same organisations, of
+// which there may be more than fit into a key.
 func (s *Session) holder() string {
 	t := s.grant.Terms()
-	if t.User.ID == "" {
-		return t.Client
+	of := t.Client
+	if t.User.ID != "" {
+		of += " " + t.User.String()
 	}
-	return t.Client + " " + t.User.String()
+	if t.Patient.ID == "" && len(t.Organizations) == 0 {
+		return of
+	}
+	organizations := slices.Compact(slices.Sorted(slices.Values(t.Organizations)))
+	sum := sha256.Sum256([]byte(t.Patient.String() + " " + strings.Join(organizations, " ")))
+	return of + " " + hex.EncodeToString(sum[:])
 }
 
 // An envelope is what a receipt holds beside the results of its writes.

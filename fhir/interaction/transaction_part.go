@@ -161,7 +161,7 @@ func (t *transaction) outline(ctx context.Context, p *part) (err error) {
 			p.reply.Hidden = seen == nil
 		}
 		p.expect = store.Absent
-		p.sketch, err = t.sketch(ctx, proposal{interaction: access.Create, key: fhir.Key{Type: p.Key.Type, ID: p.newID}, op: store.Create, resource: p.linked})
+		p.sketch, err = t.sketch(ctx, proposal{interaction: access.Create, key: fhir.Key{Type: p.Key.Type, ID: p.newID}, op: store.Create, resource: p.linked, dry: t.Dry})
 	default:
 		err = t.outlineChange(ctx, p)
 	}
@@ -203,6 +203,7 @@ func (t *transaction) outlineChange(ctx context.Context, p *part) (err error) {
 		}
 		p.expect = after(v)
 	}
+	next.dry = t.Dry
 	p.sketch, err = t.sketch(ctx, next)
 	return err
 }

@@ -360,6 +360,41 @@ func TestIdempotentReads(t *testing.T) {
 	refused(t, "an answer that shows what is hidden now", err, fhir.Denied)
 }
 
+// TestIdempotencyKeysAreNotShared has tokens of one client use one key: each for other
+// organisations, or with another patient in context.
+func TestIdempotencyKeysAreNotShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	narrowed := func(patient string, organizations ...string) *interaction.Session {
+		terms := w.system(0)
+		terms.Organizations = organizations
+		if patient != "" {
+			terms.Patient = fhir.Key{Type: "Patient", ID: patient}
+		}
+		return w.as(terms)
+	}
+	b := bundle(request(t, "DELETE Observation?identifier=none", ""))
+	b.Receipt = &store.Receipt{Key: "k", Digest: []byte{1}}
+	for name, s := range map[string]*interaction.Session{
+		"all": narrowed(""), "a": narrowed("", "a"), "b": narrowed("", "b"), "a and b": narrowed("", "a", "b"), "patient a": narrowed("a"), "patient b": narrowed("b"), "patient a of a": narrowed("a", "a"),
+	} {
+		if r, err := s.Received(t.Context(), "k", []byte{2}); r != nil || err != nil {
+			t.Errorf("%s: received before it was sent: %+v, %v", name, r, err)
+		}
+		_, err := s.Transaction(t.Context(), b)
+		done(t, name, err)
+		if r, err := s.Received(t.Context(), "k", []byte{1}); r == nil || err != nil {
+			t.Errorf("%s: not received: %v", name, err)
+		}
+	}
+	if r, err := narrowed("", "b", "a", "b").Received(t.Context(), "k", []byte{1}); r == nil || err != nil {
+		t.Errorf("the same organisations in another order: %v", err)
+	}
+	many := narrowed("", strings.Fields(strings.Repeat(strings.Repeat("o", 64)+" ", 500))...)
+	_, err := many.Transaction(t.Context(), b)
+	done(t, "many organisations", err)
+}
+
 // TestIdempotency sends requests again.
 func TestIdempotency(t *testing.T) {
 	t.Parallel()

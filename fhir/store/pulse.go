@@ -18,7 +18,7 @@ import (
 // lets changes gather at least, and of how many it looks who would see them.
 const (
 	pulsePeriod = 100 * time.Millisecond
-	pulsePause  = 20 * time.Millisecond
+	pulsePause  = 50 * time.Millisecond
 	pulseRows   = 1000
 )
 

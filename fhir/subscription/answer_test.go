@@ -89,6 +89,9 @@ func TestEventsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	decode(t, string(body))
+	if strings.Contains(string(body), "null") {
+		t.Errorf("there is a null in %s", body)
+	}
 	for _, want := range []string{`"valueCode":"query-status"`, `"valueCode":"active"`, `"delivered-event-number","valueString":"3"`, `"type":"searchset"`} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("%s is not in %s", want, body)

@@ -127,7 +127,8 @@ func (e *Engine) look(ctx context.Context, ids []string) error {
 }
 
 // tidy removes events, handles and words that are too old, and has subscriptions
-// switched off that have been in error for as long as events are kept.
+// switched off that have been in error for as long as events are kept. It is to be
+// done when all that was written for a day is known.
 func (e *Engine) tidy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -140,7 +141,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		{`DELETE FROM subscription_event WHERE numbered < ` + now + ` - $2 * interval '1 millisecond'`, []any{e.now(), keep}},
 		{`UPDATE subscription SET due = ` + now + ` WHERE status = 'error' AND changed < ` + now + ` - $2 * interval '1 millisecond'`, []any{e.now(), keep}},
 		{`DELETE FROM subscription_binding WHERE expires < ` + now, []any{e.now()}},
-		{`DELETE FROM subscription_owner o WHERE made < ` + now + ` - interval '30 days' AND NOT EXISTS (SELECT FROM subscription s WHERE s.handle = o.handle)`, []any{e.now()}},
+		{`DELETE FROM subscription_owner o WHERE made < ` + now + ` - interval '1 day' AND NOT EXISTS (SELECT FROM subscription s WHERE s.handle = o.handle)`, []any{e.now()}},
 	} {
 		if _, err := e.db.ExecContext(ctx, s.query, s.args...); err != nil {
 			return fmt.Errorf("remove what is too old: %w", err)

@@ -1,12 +1,7 @@
 package subscription
 
 import (
-	"net/http"
-	"net/textproto"
 	"slices"
-	"strings"
-
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/openconsult/openconsult/fhir"
 )
@@ -81,35 +76,5 @@ func (r *reading) readPayload(n fhir.Node) {
 	full := c.content == contentFull || r.topic == nil && c.mime != ""
 	if full && !c.websocket && r.engine.Full != nil && !r.engine.Full(c.endpoint) {
 		r.refuse(n, fhir.BusinessRule, "Whole resources may not be sent to this endpoint: choose id-only.")
-	}
-}
-
-// forbidden reports whether a header is for the server to set.
-func forbidden(name string) bool {
-	switch name {
-	case "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Keep-Alive", "Proxy-Authorization",
-		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", numberHeader, deliveryHeader, signatureHeader:
-		return true
-	}
-	return false
-}
-
-// readHeaders reads "Name: value".
-func (r *reading) readHeaders(n fhir.Node) {
-	for h := range n.Each("header") {
-		name, value, ok := strings.Cut(h.Text(), ":")
-		value = strings.TrimSpace(value)
-		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || len(h.Text()) > mostHeader {
-			r.refuse(h, fhir.Value, "Write a header as Name: value, on one line of at most %d bytes.", mostHeader)
-			continue
-		}
-		if name = textproto.CanonicalMIMEHeaderKey(name); forbidden(name) {
-			r.refuse(h, fhir.Value, "Leave out the header %s: the server sets it.", http.CanonicalHeaderKey(name))
-			continue
-		}
-		r.channel.headers = append(r.channel.headers, [2]string{name, value})
-	}
-	if len(r.channel.headers) > mostHeaders {
-		r.refuse(n, fhir.TooCostly, "Give at most %d headers.", mostHeaders)
 	}
 }

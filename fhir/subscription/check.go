@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
@@ -13,9 +14,9 @@ import (
 )
 
 // Check is asked about every Subscription that a client wants to store. It returns
-// the resource as it is to be stored: without the secret, with a handle by which
-// the server finds that and who wrote it, and with a status that a client may set,
-// which is requested or off. A Subscription that could never fire, that names what
+// the resource as it is to be stored: without the secret and the values of headers,
+// with a handle by which the server finds those and who wrote it, and with a status
+// that a client may set, which is requested or off. A Subscription that could never fire, that names what
 // its writer may not search and read, or that cannot be delivered is an
 // Unprocessable or Denied [*fhir.Outcome] with everything that is wrong.
 // https://hl7.org/fhir/R4/subscription.html
@@ -28,7 +29,13 @@ func (e *Engine) Check(ctx context.Context, in interaction.Subscribing) (*fhir.R
 	}
 	asked, issues := e.read(in.New.Root())
 	p := proposal{engine: e, Subscribing: in, asked: asked}
-	if in.New.Root().Child("status").Text() != off {
+	if in.New.Root().Child("status").Text() == off {
+		// What is no header could not be kept, and would be shown.
+		issues = slices.DeleteFunc(issues, func(i fhir.Issue) bool { return !strings.HasPrefix(i.Expression, headerElement) })
+		if len(issues) > 0 {
+			return nil, &fhir.Outcome{Class: fhir.Unprocessable, Issues: issues}
+		}
+	} else {
 		if !asked.ends.IsZero() && !asked.ends.After(e.today()) {
 			issues = append(issues, fhir.Issue{Code: fhir.Value, Expression: "Subscription.end", Text: "Give an end that is still to come."})
 		}
@@ -101,6 +108,9 @@ func (p *proposal) settle(ctx context.Context) (*fhir.Resource, error) {
 		return nil, err
 	}
 	if doc, err = withHandle(doc, handle); err != nil {
+		return nil, err
+	}
+	if doc, err = withNames(doc, p.asked.channel.headers); err != nil {
 		return nil, err
 	}
 	if doc, err = p.withStatus(doc); err != nil {

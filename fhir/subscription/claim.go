@@ -55,7 +55,7 @@ u AS (
 	FROM locked l, c WHERE s.id = l.id
 	RETURNING s.*, c.now)
 SELECT u.id, u.version, u.status, u.changed, u.last, u.delivered, u.pending, u.sent, u.failing, u.attempts, u.ends <= u.now, u.host, u.fence, u.now,
-	coalesce(o.holder, ''), coalesce(o.secret, '')
+	coalesce(o.holder, ''), coalesce(o.endpoint, ''), coalesce(o.secret, ''), coalesce(o.headers, '')
 FROM u LEFT JOIN subscription_owner o USING (handle)`
 
 // claims are what this server is at.
@@ -121,7 +121,7 @@ func (e *Engine) claim(run context.Context, at *claims) (int, error) {
 	for rows.Next() {
 		c := &claim{until: taken.Add(deliverLease)}
 		if err := rows.Scan(&c.id, &c.version, &c.status, &c.changed, &c.last, &c.delivered, &c.pending, &c.sent, &c.failing, &c.attempts,
-			&c.hasEnded, &c.host, &c.fence, &c.now, &c.holder, &c.secret); err != nil {
+			&c.hasEnded, &c.host, &c.fence, &c.now, &c.holder, &c.endpoint, &c.secret, &c.headers); err != nil {
 			return 0, fmt.Errorf("claim subscriptions: %w", err)
 		}
 		all = append(all, c)

@@ -544,7 +544,7 @@ func TestTidy(t *testing.T) {
 	w.arrives(at, "/broken", 3)
 	for _, q := range []string{
 		`UPDATE subscription_event SET numbered = numbered - interval '15 days' WHERE number < 3`,
-		`INSERT INTO subscription_owner VALUES ('orphan', 'x', '', '', '2025-01-01')`,
+		`INSERT INTO subscription_owner VALUES ('orphan', 's', 'x', '', '', '', '2025-01-01')`,
 		`UPDATE subscription_owner SET made = '2025-01-01'`,
 	} {
 		if _, err := w.db.Exec(q); err != nil {

@@ -24,4 +24,8 @@
 // about is told if it is still seen when it is delivered. The access is made anew
 // each time from who wrote the Subscription last, but for who has only switched it on or
 // tagged it.
+//
+// The secret and the values of headers are for the endpoint that they were given
+// for: the stored resource has none of them, but the names of the headers, and with
+// another endpoint they are gone.
 package subscription

@@ -14,6 +14,7 @@ import (
 type Listening struct {
 	Token string // from [Engine.Bind]
 	After int64  // events with a greater number, of each subscription; negative: those from now on
+	Bound func() // called when the token is good; nil for nothing
 }
 
 // A Notification is something that a websocket is told.
@@ -96,6 +97,9 @@ func (e *Engine) Listen(ctx context.Context, l Listening, tell func(Notification
 	b, err := e.unbind(ctx, l.Token)
 	if err != nil {
 		return err
+	}
+	if l.Bound != nil {
+		l.Bound()
 	}
 	e.hub.listeners(1)
 	defer e.hub.listeners(-1)

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	matchLease = 5 * time.Second // after it, another server may match
-	matchIdle  = time.Second     // between looks when nobody says that there is something
-	matchRenew = 2 * time.Second // between two writes of who matches
+	matchLease = 5 * time.Second        // after it, another server may match
+	matchIdle  = time.Second            // between looks when nobody says that there is something
+	matchPause = 100 * time.Millisecond // between looks at least: what is written meanwhile is looked at together
+	matchRenew = 2 * time.Second        // between two writes of who matches
 	pageSize   = 500
 	tidyEvery  = 10 * time.Minute
 )
@@ -153,7 +154,7 @@ func (m *matcher) widen() {
 // run matches until the lease or ctx is lost, or something fails.
 func (m *matcher) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		pulse := m.engine.Store.Pulse()
+		pulse, began := m.engine.Store.Pulse(), m.engine.today()
 		more, err := m.step(ctx)
 		if err != nil {
 			return err
@@ -165,6 +166,9 @@ func (m *matcher) run(ctx context.Context) error {
 			return err
 		}
 		m.engine.clock.Wait(ctx, matchIdle, pulse)
+		if early := matchPause - m.engine.today().Sub(began); early > 0 {
+			m.engine.clock.Wait(ctx, early, nil)
+		}
 	}
 	return nil
 }

@@ -15,23 +15,30 @@ import (
 	"github.com/openconsult/openconsult/fhir/access"
 )
 
-// An owner is who asked for a Subscription.
-type owner struct{ holder, endpoint, secret string }
+// An owner is who asked for a Subscription, and what is only for its endpoint.
+type owner struct {
+	holder, endpoint, secret string
+	headers                  string // one a line
+}
 
 // A former is what is known of a Subscription that is to be written anew.
 type former struct{ handle, status string }
 
-// before returns what is known of the Subscription that p follows. Who sees
-// everything writes without looking at what is there; then it is what was last
-// heard of it.
+// before returns what is known of the Subscription that p follows. A trusted system
+// writes without looking at what is there; then it is what its resource says of
+// itself, or else what was last heard of it.
 func (p *proposal) before(ctx context.Context) (former, error) {
 	if p.Old != nil {
 		root := p.Old.Root()
 		return former{extension(root.Child("channel"), handleExtension).Child("value").Text(), root.Child("status").Text()}, nil
 	}
 	var f former
-	err := p.engine.db.QueryRowContext(ctx, `SELECT handle, status FROM subscription WHERE id = $1`, p.Key.ID).Scan(&f.handle, &f.status)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if !p.Grant.IsTrusted() {
+		return f, nil
+	}
+	const known = `SELECT coalesce(o.handle, s.handle, ''), coalesce(s.status, '') FROM (SELECT) one
+		LEFT JOIN subscription s ON s.id = $1 LEFT JOIN subscription_owner o ON o.handle = $2 AND o.subscription = $1`
+	if err := p.engine.db.QueryRowContext(ctx, known, p.Key.ID, p.asked.channel.handle).Scan(&f.handle, &f.status); err != nil {
 		return f, unavailable("read what is known of a subscription", err)
 	}
 	return f, nil
@@ -41,12 +48,15 @@ func (p *proposal) before(ctx context.Context) (former, error) {
 // version before, if nothing about it changes, or a new one. A secret stays with
 // its endpoint until another one is given.
 func (p *proposal) handle(ctx context.Context, before former) (string, error) {
-	next := owner{p.Grant.Terms().Holder, p.asked.channel.endpoint, p.asked.channel.secret}
+	old, err := p.engine.owner(ctx, before.handle)
+	if err != nil {
+		return "", err
+	}
+	next := owner{holder: p.Grant.Terms().Holder, endpoint: p.asked.channel.endpoint, secret: p.asked.channel.secret}
+	if next.headers, err = p.asked.channel.keep(old); err != nil {
+		return "", err
+	}
 	if before.handle != "" {
-		old, err := p.engine.owner(ctx, before.handle)
-		if err != nil {
-			return "", err
-		}
 		if next.secret == "" && next.endpoint == old.endpoint {
 			next.secret = old.secret
 		}
@@ -58,8 +68,12 @@ func (p *proposal) handle(ctx context.Context, before former) (string, error) {
 		}
 	}
 	h := rand.Text()
-	const insert = `INSERT INTO subscription_owner (handle, holder, endpoint, secret, made) VALUES ($2, $3, $4, $5, coalesce($1::timestamptz, clock_timestamp()))`
-	if _, err := p.engine.db.ExecContext(ctx, insert, p.engine.now(), h, next.holder, next.endpoint, next.secret); err != nil {
+	if p.Dry {
+		return h, nil
+	}
+	const insert = `INSERT INTO subscription_owner (handle, subscription, holder, endpoint, secret, headers, made)
+		VALUES ($2, $3, $4, $5, $6, $7, coalesce($1::timestamptz, clock_timestamp()))`
+	if _, err := p.engine.db.ExecContext(ctx, insert, p.engine.now(), h, p.Key.ID, next.holder, next.endpoint, next.secret, next.headers); err != nil {
 		return "", unavailable("keep who asks for a subscription", err)
 	}
 	return h, nil
@@ -122,7 +136,11 @@ func compacted(raw []byte) []byte {
 // owner returns who has a handle; nobody if it is unknown.
 func (e *Engine) owner(ctx context.Context, handle string) (owner, error) {
 	var o owner
-	err := e.db.QueryRowContext(ctx, `SELECT holder, endpoint, secret FROM subscription_owner WHERE handle = $1`, handle).Scan(&o.holder, &o.endpoint, &o.secret)
+	if handle == "" {
+		return o, nil
+	}
+	const read = `SELECT holder, endpoint, secret, headers FROM subscription_owner WHERE handle = $1`
+	err := e.db.QueryRowContext(ctx, read, handle).Scan(&o.holder, &o.endpoint, &o.secret, &o.headers)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return o, unavailable("read who asked for a subscription", err)
 	}

@@ -66,7 +66,7 @@ type channel struct {
 	endpoint  string
 	mime      string // of what is sent; empty: R4's notification without a body
 	content   string
-	headers   [][2]string
+	headers   []header      // in the stored resource without their values
 	beat      time.Duration // zero: no heartbeats
 	timeout   time.Duration // zero: the server's
 	most      int           // events in one notification

@@ -97,8 +97,10 @@ func (s *sending) compose(n *notification) (*http.Request, error) {
 	if err != nil {
 		return nil, &failure{"The endpoint is no address that can be called."}
 	}
-	for _, h := range s.channel.headers {
-		req.Header.Add(h[0], h[1])
+	if s.owner.endpoint == s.channel.endpoint {
+		for _, h := range s.lines() {
+			req.Header.Add(h.name, h.value)
+		}
 	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", s.channel.mime)

@@ -3,15 +3,17 @@
 -- Subscriptions and what they are told. Times are those of the database.
 
 -- Who asked for a Subscription: the stored resource carries the handle. Rows never change. One that was made for a write that came to
--- nothing is removed after a time.
+-- nothing is removed after a day.
 CREATE TABLE subscription_owner (
-  handle   text        PRIMARY KEY CHECK (handle <> ''),
-  holder   text        NOT NULL, -- by what the access of its writer is made anew
-  endpoint text        NOT NULL, -- that the secret is for
-  secret   text        NOT NULL, -- that notifications are signed with; empty for none
-  made     timestamptz NOT NULL
+  handle       text        PRIMARY KEY CHECK (handle <> ''),
+  subscription text        NOT NULL, -- id of the resource
+  holder       text        NOT NULL, -- by what the access of its writer is made anew
+  endpoint     text        NOT NULL, -- that the secret and the headers are for, and nobody else
+  secret       text        NOT NULL, -- that notifications are signed with; empty for none
+  headers      text        NOT NULL, -- of notifications, one a line
+  made         timestamptz NOT NULL
 );
-COMMENT ON TABLE subscription_owner IS 'Who has asked for a Subscription, and the secret that it is signed with';
+COMMENT ON TABLE subscription_owner IS 'Who has asked for a Subscription, and what only its endpoint is told';
 
 -- How far all subscriptions together have come with the feed, and which server is at it.
 CREATE TABLE subscription_feed (
