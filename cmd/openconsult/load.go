@@ -96,7 +96,7 @@ what they name.
 
 A load that was broken off, however it was, goes on where it was when the same command is given again. Nothing is left
 out, and nothing is stored twice. With --ids=server that holds for as long as the server remembers requests (seven
-days).`
+days), and so does that the same transaction or batch is carried out once, in whichever load it comes again.`
 
 // load stores what the arguments name, and says what became of it.
 func load(ctx context.Context, o *loadOptions, t *target, args []string) error {

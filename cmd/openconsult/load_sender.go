@@ -211,7 +211,8 @@ func (v *verdict) judge(lines []line, entries []replyEntry) {
 	}
 }
 
-// whole has a Bundle carried out as it is.
+// whole has a Bundle carried out as it is, and once for as long as the server
+// remembers it, in whichever load and file it comes again.
 func (s *sender) whole(ctx context.Context, c *chunk, v *verdict) error {
 	l := &c.lines[0]
 	if s.stubs != nil {
@@ -219,7 +220,7 @@ func (s *sender) whole(ctx context.Context, c *chunk, v *verdict) error {
 			return err
 		}
 	}
-	a, entries, err := s.decided(ctx, l.body, repeatKey(s.ledger.state.Run, c.number, l.body), -1)
+	a, entries, err := s.decided(ctx, l.body, repeatKey("bundle", 0, l.body), -1)
 	switch {
 	case err != nil:
 		return err
