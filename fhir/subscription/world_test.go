@@ -116,14 +116,23 @@ func insecure() *http.Client {
 
 // run runs an engine until it is stopped or the test ends.
 func (w *world) run(e *Engine) (stop func()) {
+	// Until it is counted, the clock would go on without it.
+	defer w.clock.hold()()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	done := make(chan struct{})
+	done, begun := make(chan struct{}), make(chan struct{})
+	var loops atomic.Int32
+	e.busy = func(n int) {
+		if w.clock.busy(n); n > 0 && loops.Add(1) == 3 {
+			close(begun)
+		}
+	}
 	go func() {
 		defer close(done)
 		if err := e.Run(ctx); err != nil {
 			w.t.Error(err)
 		}
 	}()
+	<-begun
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
