@@ -37,12 +37,15 @@ type errands struct {
 	jobs          *bulk.Engine
 }
 
-// trustLocal gives the grant of a trusted system back to it.
-func trustLocal(_ context.Context, holder string) (access.Grant, error) {
-	if holder != access.LocalHolder {
-		return access.Grant{}, fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "This was set up on a server with sign-in, and goes on there only.")
+// trustLocal returns what gives trusted systems the grant of client. Nobody else
+// has one without sign-in.
+func trustLocal(client string) func(context.Context, string) (access.Grant, error) {
+	return func(_ context.Context, holder string) (access.Grant, error) {
+		if holder != access.LocalHolder {
+			return access.Grant{}, fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "This was set up on a server with sign-in, and goes on there only.")
+		}
+		return access.Trusted(client), nil
 	}
-	return access.Trusted("trusted"), nil
 }
 
 // subscribe is asked about every Subscription. The engine is there before the first

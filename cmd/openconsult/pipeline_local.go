@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/openconsult/openconsult/api"
-	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
 	"github.com/openconsult/openconsult/fhir/interaction"
@@ -53,7 +52,7 @@ func (p *inProcess) serve(ctx context.Context, s *settings, db *database, jobs b
 		return err
 	}
 	p.stop = append(p.stop, data.Close)
-	x := &errands{settings: s, log: log, dsn: db.dsn, base: inProcessBase(s), grants: trustOperator, share: bulk.LocalJobs}
+	x := &errands{settings: s, log: log, dsn: db.dsn, base: inProcessBase(s), grants: trustLocal(operator), share: bulk.LocalJobs}
 	config := api.Config{
 		Engine:   interaction.New(interaction.Config{Store: data, Subscribe: x.subscribe}),
 		Log:      log,
@@ -81,15 +80,6 @@ func (p *inProcess) serve(ctx context.Context, s *settings, db *database, jobs b
 
 // operator is the client that a command on a database acts as.
 const operator = "operator"
-
-// trustOperator gives trusted systems their grant, for jobs. Those of others are left to a
-// server.
-func trustOperator(_ context.Context, holder string) (access.Grant, error) {
-	if holder != access.LocalHolder {
-		return access.Grant{}, fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "Another server goes on with this.")
-	}
-	return access.Trusted(operator), nil
-}
 
 // work has something done until p is closed.
 func (p *inProcess) work(ctx context.Context, do func(context.Context) error) {

@@ -112,7 +112,7 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	if err != nil {
 		return err
 	}
-	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal, share: bulk.LocalJobs}
+	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal("trusted"), share: bulk.LocalJobs}
 	engine := interaction.New(interaction.Config{Store: l.data, Subscribe: x.subscribe})
 	group, ctx := errgroup.WithContext(ctx)
 	config := api.Config{
