@@ -1,11 +1,8 @@
 package fhir
 
 import (
-	"bytes"
-	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/openconsult/openconsult/fhir/spec"
 )
@@ -36,9 +33,9 @@ type Submitted struct {
 // memory of src, which must not change. The error is an [*Outcome] when what was sent
 // cannot be taken apart: no JSON, no Bundle, or more problems than are listed.
 func DecodeSubmission(src []byte) (*Submission, error) {
-	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
-	if !utf8.Valid(src) {
-		return nil, Errorf(BadRequest, Structure, "", "The body is not valid UTF-8; send JSON encoded as UTF-8.")
+	src, err := utf8Text(src, "JSON")
+	if err != nil {
+		return nil, err
 	}
 	return decodeSubmission(src, nil)
 }
@@ -58,37 +55,44 @@ const maxSubmitted = 4 * maxNodes
 func decodeSubmission(src []byte, xml *xmlWalk) (*Submission, error) {
 	d := newDecoder("Bundle", src)
 	d.limit, d.parts = maxSubmitted, []inner{}
-	if !d.document() {
-		return nil, &Outcome{Issues: append(d.issues, d.problem)}
-	}
-	issues := d.issues
+	ok := d.document()
 	if xml != nil {
-		issues = xml.merge(&Outcome{Issues: d.issues})
+		xml.merge(d)
 	}
-	if d.dropped > 0 || xml != nil && xml.more || len(d.tree.nodes) == 0 {
-		return nil, (&decoder{issues: issues, dropped: d.dropped}).outcome()
+	switch empty := len(d.tree.nodes) == 0; {
+	case xml == nil && (!ok || empty || d.dropped > 0):
+		return nil, &Outcome{Issues: d.list()}
+	case xml != nil && (!ok || empty || xml.more):
+		return nil, &Outcome{Issues: xml.issues()}
 	}
+	problems, from := d.problems, &origin{text: src}
+	if xml != nil {
+		problems, from = xml.problems, xml.origin()
+	}
+	d.tree.from.Store(from)
 	s := &Submission{Type: Node{d.tree, 0}.Child("type").Text()}
-	s.entries(d)
-	s.sort(issues)
+	problems = append(s.entries(d), problems...)
+	s.sort(placed(from.text, problems))
 	return s, nil
 }
 
-// entries takes the entries off the tree, whose resources become trees of their own.
-func (s *Submission) entries(d *decoder) {
+// entries takes the entries off the tree, whose resources become trees of their own,
+// and returns what is wrong with the entries themselves.
+func (s *Submission) entries(d *decoder) []problem {
+	var problems []problem
 	nodes := make([]int32, 0, len(d.parts))
 	s.Entries = make([]Submitted, 0, len(d.parts))
 	for e := range (Node{d.tree, 0}).Each("entry") {
 		n := Submitted{FullURL: e.Child("fullUrl").Text()}
 		request := e.Child("request")
 		if request.IsZero() {
-			n.problem(Required, len(s.Entries), "request", "Say what is to be done: request, with its method and url, is required in a batch and a transaction.")
+			problems = append(problems, entryProblem(noRequest, e, "request", "Say what is to be done: request, with its method and url, is required in a batch and a transaction."))
 		}
 		for c := range request.Children() {
 			n.set(c.Name(), c.Text())
 		}
 		if strings.Contains(n.FullURL, "/_history/") {
-			n.problem(Invariant, len(s.Entries), "fullUrl", "A fullUrl names no version; leave /_history/ and what follows it out.")
+			problems = append(problems, entryProblem(versionedURL, e, "fullUrl", "A fullUrl names no version; leave /_history/ and what follows it out."))
 		}
 		nodes = append(nodes, e.i)
 		s.Entries = append(s.Entries, n)
@@ -103,11 +107,18 @@ func (s *Submission) entries(d *decoder) {
 			s.Entries[i].Resource = d.parts[part].cut(d.tree)
 		}
 	}
+	return problems
 }
 
-// problem notes what is wrong with an element of n, the i-th entry.
-func (n *Submitted) problem(code Code, i int, element, text string) {
-	n.Problems = append(n.Problems, Issue{Code: code, Expression: fmt.Sprintf("Bundle.entry[%d].%s", i, element), Text: text})
+// entryProblem is what is wrong with an element of an entry.
+func entryProblem(f fault, entry Node, element, text string) problem {
+	at := entry.Child(element)
+	if at.IsZero() {
+		at = entry
+	}
+	is := f.issue()
+	is.Expression, is.Text = entry.Path()+"."+element, text
+	return problem{is, entry.tree.origin().sent(int(at.at().lo))}
 }
 
 func (n *Submitted) set(name, value string) {
@@ -212,5 +223,7 @@ func (p *inner) cut(t *tree) *Resource {
 			list[i].lo, list[i].hi = list[i].lo-int(from), list[i].hi-int(from)
 		}
 	}
-	return &Resource{tree: &tree{src: src, nodes: nodes}, top: p.top, meta: p.meta, spaced: p.spaced}
+	own := &tree{src: src, nodes: nodes, offset: int(from)}
+	own.from.Store(t.origin())
+	return &Resource{tree: own, top: p.top, meta: p.meta, spaced: p.spaced}
 }

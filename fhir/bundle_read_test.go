@@ -170,7 +170,9 @@ func FuzzDecodeSubmission(f *testing.F) {
 		n := len(s.Problems)
 		for _, e := range s.Entries {
 			n += len(e.Problems)
+			complete(t, &fhir.Outcome{Issues: e.Problems})
 			if e.Resource != nil {
+				inPlace(t, bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF")), e.Resource)
 				whole(t, e.Resource)
 			}
 		}

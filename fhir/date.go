@@ -8,20 +8,20 @@ func checkTime(kind spec.Primitive, s []byte) string {
 	switch kind {
 	case spec.Date:
 		if rest, parts := cutDate(s); parts == 0 || len(rest) > 0 {
-			return "A date is YYYY, YYYY-MM or YYYY-MM-DD and exists in the calendar."
+			return "A date is YYYY, YYYY-MM or YYYY-MM-DD and exists in the calendar; write it so."
 		}
 	case spec.DateTime:
 		rest, parts := cutDate(s)
 		if parts == 0 || len(rest) > 0 && (parts < 3 || !isZonedTime(rest)) {
-			return "A dateTime is YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone, Z or +hh:mm."
+			return "A dateTime is YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone, Z or +hh:mm; write it so."
 		}
 	case spec.Instant:
 		if rest, parts := cutDate(s); parts < 3 || !isZonedTime(rest) {
-			return "An instant is YYYY-MM-DDThh:mm:ss with a time zone, Z or +hh:mm."
+			return "An instant is YYYY-MM-DDThh:mm:ss with a time zone, Z or +hh:mm; write it so."
 		}
 	case spec.Time:
 		if rest, ok := cutTime(s); !ok || len(rest) > 0 {
-			return "A time is hh:mm:ss, without a time zone."
+			return "A time is hh:mm:ss, without a time zone; write it so."
 		}
 	}
 	return ""

@@ -18,37 +18,50 @@ const (
 // [*Outcome]: syntax (only the first error, since nothing after it can be
 // trusted), unknown, missing, repeated and empty elements, wrong JSON types,
 // malformed primitives, codes outside required bindings, references to the
-// wrong type. The resource keeps src, which must not change afterwards.
+// wrong type. The issues come in the order of src and say where in it they are.
+// The resource keeps src, which must not change afterwards.
 // https://hl7.org/fhir/R4/json.html
 func Decode(typ string, src []byte) (*Resource, error) {
-	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
-	if !utf8.Valid(src) {
-		return nil, Errorf(BadRequest, Structure, "", "The body is not valid UTF-8; send JSON encoded as UTF-8.")
-	}
-	d := newDecoder(typ, src)
-	if !d.document() {
-		d.issues = append(d.issues, d.problem)
-	}
-	if err := d.outcome(); err != nil {
+	src, err := utf8Text(src, "JSON")
+	if err != nil {
 		return nil, err
 	}
-	return &Resource{tree: d.tree, top: d.top, meta: d.meta, spaced: d.spaced}, nil
+	d := newDecoder(typ, src)
+	d.document()
+	if len(d.problems) > 0 {
+		return nil, &Outcome{Issues: d.list()}
+	}
+	return d.decoded(), nil
+}
+
+// utf8Text returns src without a byte order mark. What is not UTF-8 is an [*Outcome],
+// which says where.
+func utf8Text(src []byte, form string) ([]byte, error) {
+	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
+	if utf8.Valid(src) {
+		return src, nil
+	}
+	at := 0
+	for at < len(src) {
+		r, size := utf8.DecodeRune(src[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	is := badEncoding.issue()
+	is.Text = "The body is not valid UTF-8; send " + form + " encoded as UTF-8."
+	return nil, &Outcome{Issues: placed(src, []problem{{is, at}})}
+}
+
+// decoded returns what d has read.
+func (d *decoder) decoded() *Resource {
+	return &Resource{tree: d.tree, top: d.top, meta: d.meta, spaced: d.spaced}
 }
 
 func newDecoder(typ string, src []byte) *decoder {
 	t := &tree{src: src, nodes: make([]node, 0, len(src)/24+8)}
 	return &decoder{scanner: scanner{src: src}, typ: typ, tree: t, limit: maxNodes}
-}
-
-// outcome returns an Outcome with all problems, or nil when there are none.
-func (d *decoder) outcome() error {
-	if d.dropped > 0 {
-		d.issues = append(d.issues, Issue{Code: Processing, Text: fmt.Sprintf("There are %d further problems; they are not listed.", d.dropped)})
-	}
-	if len(d.issues) > 0 {
-		return &Outcome{Issues: d.issues}
-	}
-	return nil
 }
 
 // A member is one property of the resource or of its meta, as it stands in the
@@ -60,14 +73,14 @@ type member struct {
 
 type decoder struct {
 	scanner
-	typ     string // demanded of the root; empty is any
-	tree    *tree
-	top     []member // of the root
-	meta    []member // of the root's meta
-	parts   []inner  // resources in entries of a Submission; nil for what is none
-	limit   int      // of elements
-	issues  []Issue
-	dropped int
+	typ      string // demanded of the root; empty is any
+	tree     *tree
+	top      []member // of the root
+	meta     []member // of the root's meta
+	parts    []inner  // resources in entries of a Submission; nil for what is none
+	limit    int      // of elements
+	problems []problem
+	dropped  int
 }
 
 // An object is the bookkeeping for the JSON object being read.
@@ -78,22 +91,32 @@ type object struct {
 	filled [2]uint64 // orders of the elements that have a value or companion
 	typed  bool      // resourceType was seen
 	gaps   bool      // some primitive has a companion, or a null in its array
+	key    int       // where the property stands that is being read
 	mate   int32     // the node of the value that this companion, or of the companion that this value, belongs to
 	odd    bool      // there were more values than companions, or the reverse
 }
 
+// document reads all of src. A syntax error joins the problems.
 func (d *decoder) document() bool {
+	ok := d.whole()
+	if !ok {
+		d.problems = append(d.problems, d.broken)
+	}
+	return ok
+}
+
+func (d *decoder) whole() bool {
 	if d.peek() != '{' {
 		if d.pos >= len(d.src) {
-			return d.fail(Structure, "The body is empty; send a resource as JSON")
+			return d.fail(emptyBody, "The body is empty; send a resource as JSON")
 		}
-		return d.fail(Structure, "The body must be one JSON object, a resource")
+		return d.fail(noObject, "The body must be one JSON object, a resource")
 	}
 	if !d.resource(-1, nil, -1) {
 		return false
 	}
 	if d.peek() != 0 || d.pos < len(d.src) {
-		return d.fail(Structure, "There is more after the end of the resource; send one resource only")
+		return d.fail(moreAfterEnd, "There is more after the end of the resource; send one resource only")
 	}
 	return true
 }
@@ -102,7 +125,7 @@ func (d *decoder) document() bool {
 func (d *decoder) add(parent int32, n node) (int32, bool) {
 	i := int32(len(d.tree.nodes))
 	if int(i) >= d.limit {
-		return 0, d.fail(TooCostly, "The resource has more than %d elements", d.limit)
+		return 0, d.fail(tooManyElements, "The resource has more than %d elements; divide it", d.limit)
 	}
 	n.parent = max(parent, 0)
 	d.tree.nodes = append(d.tree.nodes, n)
@@ -117,27 +140,6 @@ func (d *decoder) add(parent int32, n node) (int32, bool) {
 	}
 	p.last = i
 	return i, true
-}
-
-// issue records a problem of the node at.
-func (d *decoder) issue(at int32, code Code, format string, args ...any) {
-	d.issueBelow(at, "", code, format, args...)
-}
-
-// issueBelow records a problem of a child of at that has no node.
-func (d *decoder) issueBelow(at int32, child string, code Code, format string, args ...any) {
-	if len(d.issues) >= maxIssues {
-		d.dropped++
-		return
-	}
-	var path []byte
-	if int(at) < len(d.tree.nodes) {
-		path = d.tree.appendPath(nil, at)
-	}
-	if child != "" {
-		path = append(append(path, '.'), child...)
-	}
-	d.issues = append(d.issues, Issue{Code: code, Expression: string(path), Text: fmt.Sprintf(format, args...)})
 }
 
 // resource reads a resource, the root when parent is -1.
@@ -158,7 +160,7 @@ func (d *decoder) named(parent int32, prop *spec.Property, index int32) bool {
 	root := parent < 0
 	if root && d.typ != "" {
 		if found && typ != nil && name != d.typ {
-			d.issues = append(d.issues, Issue{Code: Invalid, Expression: name, Text: fmt.Sprintf("This address takes a %s; the body is a %s.", d.typ, name)})
+			d.issueAt(name, d.pos, wrongType, fmt.Sprintf("This address takes a %s; the body is a %s. Send it to the address of its type.", d.typ, name))
 			return d.skip()
 		}
 		typ = spec.R4().Resource(d.typ)
@@ -187,20 +189,23 @@ func (d *decoder) complex(parent int32, n node) bool {
 }
 
 func (d *decoder) noType(parent int32, prop *spec.Property, index int32, name string) {
-	text := "Say what this is: resourceType is missing."
-	code := Required
+	text, f := "Say what this is: resourceType is missing.", noType
 	if name != "" {
-		text, code = "This resourceType is not an R4 resource type; names are case-sensitive.", Value
+		text, f = "This resourceType is not an R4 resource type; use one that is. Names are case-sensitive.", unknownType
 	}
 	if parent < 0 {
-		d.issues = append(d.issues, Issue{Code: code, Expression: "resourceType", Text: text})
+		d.issueAt("resourceType", d.pos, f, text)
 		return
 	}
-	child := prop.Element.Name
-	if index >= 0 {
-		child = fmt.Sprintf("%s[%d]", child, index)
+	d.issue(d.below(parent, indexed(prop.Element.Name, index), d.pos), f, "%s", text)
+}
+
+// indexed returns name with its index, if it has one.
+func indexed(name string, index int32) string {
+	if index < 0 {
+		return name
 	}
-	d.issueBelow(parent, child, code, "%s", text)
+	return fmt.Sprintf("%s[%d]", name, index)
 }
 
 // resourceType looks ahead for the resourceType of the object that begins at
@@ -245,7 +250,7 @@ func (d *decoder) object(self int32) bool {
 		return false
 	}
 	if d.peek() == '}' {
-		d.issue(self, Structure, "This element is empty; give it content or leave it out.")
+		d.issue(d.node(self), emptyElement, "This element is empty; give it content or leave it out.")
 	}
 	for first := true; d.peek() != '}'; first = false {
 		if !first && !d.expect(',') {
@@ -264,6 +269,7 @@ func (d *decoder) object(self int32) bool {
 func (d *decoder) property(o *object) bool {
 	d.peek()
 	lo := d.pos
+	o.key = lo
 	key, ok := d.string()
 	if !ok || !d.expect(':') {
 		return false
@@ -305,7 +311,7 @@ func (d *decoder) remember(self int32, name string, lo int) {
 
 func (d *decoder) typeProperty(o *object) bool {
 	if o.typed {
-		d.issueBelow(o.self, "resourceType", Structure, "resourceType is given twice; keep one.")
+		d.issue(d.below(o.self, "resourceType", o.key), givenTwice, "resourceType is given twice; keep one.")
 	}
 	o.typed = true
 	return d.skip()
@@ -315,7 +321,7 @@ func (d *decoder) typeProperty(o *object) bool {
 func (d *decoder) known(o *object, p *spec.Property) bool {
 	e := p.Element
 	if !mark(o.seen[:], p.Slot) {
-		d.issueBelow(o.self, e.Name, Structure, "%s is given twice; keep one.", p.Name)
+		d.issue(d.below(o.self, e.Name, o.key), givenTwice, "%s is given twice; keep one.", p.Name)
 		return d.skip()
 	}
 	if !mark(o.filled[:], e.Order) && e.Choice {
@@ -324,10 +330,10 @@ func (d *decoder) known(o *object, p *spec.Property) bool {
 	isArray := d.peek() == '['
 	switch {
 	case isArray && !e.Repeats():
-		d.issueBelow(o.self, e.Name, Structure, "%s does not repeat; send it without an array.", p.Name)
+		d.issue(d.below(o.self, e.Name, d.pos), arrayRefused, "%s does not repeat; send it without an array.", p.Name)
 		return d.skip()
 	case !isArray && e.Repeats():
-		d.issueBelow(o.self, e.Name, Structure, "%s may repeat; send it as an array, even for one value.", p.Name)
+		d.issue(d.below(o.self, e.Name, d.pos), arrayRequired, "%s may repeat; send it as an array, even for one value.", p.Name)
 		return d.skip()
 	}
 	o.mate = d.mate(o, p)
@@ -350,7 +356,7 @@ func mark(set []uint64, i int) bool {
 func (d *decoder) sameVariant(o *object, p *spec.Property) {
 	for i := d.tree.nodes[o.self].first; i != 0; i = d.tree.nodes[i].next {
 		if q := d.tree.nodes[i].prop; q.Element == p.Element && q.Type != p.Type {
-			d.issueBelow(o.self, p.Element.Name, Structure, "%s[x] may have one type only; it is given as %s and as %s.", p.Element.Name, q.Name, p.Name)
+			d.issue(d.below(o.self, p.Element.Name, o.key), twoVariants, "%s[x] may have one type only; it is given as %s and as %s. Keep one.", p.Element.Name, q.Name, p.Name)
 			return
 		}
 	}
@@ -371,11 +377,12 @@ func (d *decoder) mate(o *object, p *spec.Property) int32 {
 }
 
 func (d *decoder) array(o *object, p *spec.Property) bool {
+	whole := d.below(o.self, p.Element.Name, d.pos)
 	if !d.enter() {
 		return false
 	}
 	if d.peek() == ']' {
-		d.issueBelow(o.self, p.Element.Name, Structure, "The array is empty; give it content or leave it out.")
+		d.issue(whole, emptyArray, "The array is empty; give it content or leave it out.")
 	}
 	paired := o.mate != 0
 	o.odd = false
@@ -389,7 +396,7 @@ func (d *decoder) array(o *object, p *spec.Property) bool {
 		}
 	}
 	if paired && (o.odd || o.mate != 0) {
-		d.issueBelow(o.self, p.Element.Name, Structure, "The arrays of values and of their extensions differ in length; fill both up with null.")
+		d.issue(whole, unevenArrays, "The arrays of values and of their extensions differ in length; fill both up with null.")
 	}
 	return d.leave()
 }
@@ -411,11 +418,7 @@ func (d *decoder) value(o *object, p *spec.Property, index int32) bool {
 }
 
 func (d *decoder) wrongType(parent int32, p *spec.Property, index int32, want string) {
-	child := p.Element.Name
-	if index >= 0 {
-		child = fmt.Sprintf("%s[%d]", child, index)
-	}
-	d.issueBelow(parent, child, Structure, "%s must be %s.", p.Name, want)
+	d.issue(d.below(parent, indexed(p.Element.Name, index), d.pos), wrongJSON, "%s must be %s.", p.Name, want)
 }
 
 // primitiveValue reads the value of a primitive. A null in an array holds the
@@ -425,17 +428,20 @@ func (d *decoder) primitiveValue(o *object, p *spec.Property, index int32) bool 
 	if !ok {
 		return false
 	}
-	if index >= 0 && d.peek() == 'n' {
+	null := d.peek() == 'n'
+	n := &d.tree.nodes[self]
+	if index >= 0 && null {
 		o.gaps = true
+		if n.isGap() {
+			n.lo = uint32(d.pos)
+		}
 		return d.literal("null")
 	}
-	d.peek()
-	lo := d.pos
+	n.prop, n.lo = p, uint32(d.pos)
 	if !d.primitive(self, p) {
 		return false
 	}
-	n := &d.tree.nodes[self]
-	n.prop, n.lo, n.hi = p, uint32(lo), uint32(d.pos)
+	n.hi = uint32(d.pos)
 	return true
 }
 
@@ -480,7 +486,7 @@ func (d *decoder) primitiveNode(o *object, p *spec.Property, index int32) (int32
 func (d *decoder) complete(o *object) {
 	for _, e := range o.typ.Elements {
 		if e.Min > 0 && o.filled[e.Order/64]&(1<<(e.Order%64)) == 0 {
-			d.issueBelow(o.self, e.Name, Required, "%s is required here and missing.", e.Name)
+			d.issue(d.below(o.self, e.Name, int(d.tree.nodes[o.self].lo)), missingElement, "%s is required here and missing; add it.", e.Name)
 		}
 	}
 	if !o.gaps {
@@ -488,7 +494,7 @@ func (d *decoder) complete(o *object) {
 	}
 	for i := d.tree.nodes[o.self].first; i != 0; i = d.tree.nodes[i].next {
 		if n := &d.tree.nodes[i]; n.typ.Kind == spec.KindPrimitive && n.isGap() {
-			d.issue(i, Structure, "A null stands only where the same place of the _ array has an extension.")
+			d.issue(d.node(i), strayNull, "A null stands only where the same place of the _ array has an extension; give a value or leave the place out.")
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/openconsult/openconsult/fhir/spec"
 )
@@ -12,8 +13,11 @@ import (
 // at its value in src and at its neighbours by index, where 0 means none, since
 // the root is nobody's child or sibling.
 type tree struct {
-	src   []byte
-	nodes []node
+	src    []byte
+	nodes  []node
+	from   atomic.Pointer[origin] // what the client sent; nil for src itself
+	offset int                    // of src in the JSON of it
+	before *tree                  // with the places of the same nodes, when values have been changed since
 }
 
 type node struct {

@@ -84,6 +84,9 @@ type Issue struct {
 	Expression string // FHIRPath of the element: "Patient.name[0].given[1]"; empty when no element is to blame
 	Text       string // a sentence that tells the caller what to do, with no patient data in it
 	Detail     string // our own stable code for the situation, "if-match-required"; may be empty
+	Rule       string // id of the rule that does not hold, "pat-1", or canonical URL of the profile; may be empty
+	Line       int    // of the element in what the client sent, from 1; 0 when unknown
+	Column     int    // in characters of that line, from 1; 0 when unknown
 }
 
 // An Outcome is an error made of issues, meant for the caller. Any other error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,6 +12,9 @@ import (
 
 // OutcomeSystem is the code system of Issue.Detail.
 const OutcomeSystem = "https://fhir.openconsult.example/CodeSystem/outcome"
+
+// issueExtension begins the URLs of the extensions of an issue.
+const issueExtension = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-"
 
 // JSON returns o as an OperationOutcome resource.
 // https://hl7.org/fhir/R4/operationoutcome.html
@@ -41,6 +45,7 @@ func (o *Outcome) printable() *Outcome {
 	for i := range issues {
 		issues[i].Text = strings.Map(clean, issues[i].Text)
 		issues[i].Expression = strings.Map(clean, issues[i].Expression)
+		issues[i].Rule = strings.Map(clean, issues[i].Rule)
 	}
 	return &Outcome{Class: o.Class, Issues: issues}
 }
@@ -60,7 +65,7 @@ func (o *Outcome) narrative() string {
 }
 
 func (is Issue) append(dst []byte) []byte {
-	dst = append(dst, `{"severity":"`...)
+	dst = append(is.appendExtensions(append(dst, '{')), `"severity":"`...)
 	dst = append(dst, is.Severity.String()...)
 	dst = append(dst, `","code":"`...)
 	dst = append(dst, is.Code...)
@@ -76,6 +81,36 @@ func (is Issue) append(dst []byte) []byte {
 		dst = append(AppendString(dst, is.Expression), ']')
 	}
 	return append(dst, '}')
+}
+
+// appendExtensions appends where the client finds the element, and what rule it is
+// about. http://hl7.org/fhir/R4/operationoutcome-profiles.html
+func (is Issue) appendExtensions(dst []byte) []byte {
+	start := len(dst)
+	next := func(name string) {
+		opening := byte(',')
+		if len(dst) == start {
+			dst, opening = append(dst, `"extension":`...), '['
+		}
+		dst = append(append(dst, opening), `{"url":"`+issueExtension...)
+		dst = append(dst, name...)
+	}
+	if is.Line > 0 {
+		next("line")
+		dst = append(strconv.AppendInt(append(dst, `","valueInteger":`...), int64(is.Line), 10), '}')
+	}
+	if is.Column > 0 {
+		next("col")
+		dst = append(strconv.AppendInt(append(dst, `","valueInteger":`...), int64(is.Column), 10), '}')
+	}
+	if is.Rule != "" {
+		next("source")
+		dst = append(AppendString(append(dst, `","valueString":`...), is.Rule), '}')
+	}
+	if len(dst) > start {
+		dst = append(dst, `],`...)
+	}
+	return dst
 }
 
 // AppendString appends s to dst as a JSON string in quotes. What is not UTF-8 is

@@ -3,6 +3,7 @@ package fhir_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
@@ -36,6 +37,41 @@ func TestOutcomeJSON(t *testing.T) {
 	}
 	if got := details.Child("coding").Child("code").Text(); got != "name-required" {
 		t.Errorf("details.coding.code is %q", got)
+	}
+}
+
+// TestOutcomePlace writes what R4 has no element for as the extensions that it
+// defines. http://hl7.org/fhir/R4/operationoutcome-profiles.html
+func TestOutcomePlace(t *testing.T) {
+	t.Parallel()
+	const at = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-"
+	for _, c := range []struct {
+		issue fhir.Issue
+		want  string
+	}{
+		{fhir.Issue{}, ""},
+		{fhir.Issue{Line: 3, Column: 14}, "line=3 col=14 "},
+		{fhir.Issue{Line: 3}, "line=3 "},
+		{fhir.Issue{Rule: "pat-1"}, "source=pat-1 "},
+		{fhir.Issue{Line: 1, Column: 2, Rule: "https://a.example/P#\x00"}, "line=1 col=2 source=https://a.example/P#\uFFFD "},
+	} {
+		c.issue.Code, c.issue.Text = fhir.Value, "Do it."
+		o := &fhir.Outcome{Issues: []fhir.Issue{c.issue}}
+		r, err := fhir.Decode("OperationOutcome", o.JSON())
+		if err != nil {
+			t.Fatalf("%s: %v", o.JSON(), err)
+		}
+		got := ""
+		for e := range r.Root().Child("issue").Each("extension") {
+			value := e.Child("value")
+			if kind := value.Property(); kind != "valueInteger" && kind != "valueString" {
+				t.Errorf("%s has a %s", e.Path(), kind)
+			}
+			got += strings.TrimPrefix(e.Child("url").Text(), at) + "=" + value.Text() + " "
+		}
+		if got != c.want {
+			t.Errorf("%+v has %q, want %q", c.issue, got, c.want)
+		}
 	}
 }
 

@@ -44,29 +44,38 @@ func (d *decoder) primitive(self int32, p *spec.Property) bool {
 
 func (d *decoder) mistyped(self int32, want string) bool {
 	n := d.tree.nodes[self]
-	d.issue(self, Structure, "A %s must be %s.", n.typ.Name, want)
+	d.issue(d.node(self), wrongJSON, "A %s must be %s.", n.typ.Name, want)
 	return d.skip()
 }
 
 func (d *decoder) numeral(self int32, kind spec.Primitive, text []byte) {
 	if problem := checkNumber(kind, text); problem != "" {
-		d.issue(self, Value, "%s", problem)
+		d.issue(d.node(self), invalidValue, "%s", problem)
 	}
 }
 
 func (d *decoder) text(self int32, p *spec.Property, s str) {
 	text := s.text()
 	if problem := checkText(p.Type.Primitive, text, s.escaped); problem != "" {
-		code := Value
-		if len(text) > maxStringBytes {
-			code = TooLong
-		}
-		d.issue(self, code, "%s", problem)
+		d.issue(d.node(self), faultOf(p.Type.Primitive, text), "%s", problem)
 		return
 	}
 	if b := p.Element.Binding; b != nil && b.Set != nil && p.Type.Primitive == spec.Code && !b.Set.HasCode(text) {
-		d.issue(self, CodeInvalid, "This code is not in %s, which it must be from.", b.ValueSet)
+		d.issue(d.node(self), codeNotBound, "This code is not in %s, which it must be from; choose one of its codes.", b.ValueSet)
 	}
+}
+
+// faultOf returns what kind of problem a text has as a value of kind.
+func faultOf(kind spec.Primitive, text []byte) fault {
+	switch {
+	case len(text) == 0:
+		return emptyValue
+	case len(text) > maxStringBytes:
+		return valueTooLong
+	case kind == spec.XHTML:
+		return badNarrative
+	}
+	return invalidValue
 }
 
 // checkNumber returns what is wrong with a number as a value of kind, or "".
@@ -76,7 +85,7 @@ func checkNumber(kind spec.Primitive, text []byte) string {
 		return checkDecimal(digits)
 	}
 	if bytes.ContainsAny(digits, ".eE") {
-		return "An integer has no decimal point and no exponent."
+		return "An integer has no decimal point and no exponent; write its digits alone."
 	}
 	limit := "2147483647"
 	negative := len(digits) != len(text)
@@ -86,11 +95,11 @@ func checkNumber(kind spec.Primitive, text []byte) string {
 	zero := string(digits) == "0"
 	switch {
 	case len(digits) > len(limit) || len(digits) == len(limit) && string(digits) > limit:
-		return "An integer lies between -2147483648 and 2147483647."
+		return "An integer lies between -2147483648 and 2147483647; send one that does."
 	case kind == spec.UnsignedInt && negative && !zero:
-		return "An unsignedInt is not negative."
+		return "An unsignedInt is not negative; send 0 or more."
 	case kind == spec.PositiveInt && (negative || zero):
-		return "A positiveInt is at least 1."
+		return "A positiveInt is at least 1; send 1 or more."
 	}
 	return ""
 }
@@ -101,10 +110,10 @@ func checkDecimal(digits []byte) string {
 		digits, exponent = digits[:i], bytes.TrimLeft(digits[i+1:], "+-")
 	}
 	if len(digits)-bytes.Count(digits, []byte(".")) > maxNumberDigits {
-		return "A number has at most 64 digits here."
+		return "A number has at most 64 digits here; round it."
 	}
 	if len(exponent) > 3 {
-		return "The exponent of a number has at most 3 digits here."
+		return "The exponent of a number has at most 3 digits here; send a number nearer to 1."
 	}
 	return ""
 }
@@ -146,7 +155,7 @@ func checkString(s []byte, escaped bool) string {
 	}
 	for _, c := range s {
 		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' {
-			return "A string holds no control characters but tab, line feed and carriage return."
+			return "A string holds no control characters but tab, line feed and carriage return; remove the others."
 		}
 	}
 	return ""
@@ -158,19 +167,19 @@ func checkCode(s []byte) string {
 	for _, c := range s {
 		white := c == ' ' || c >= '\t' && c <= '\r'
 		if white && space || c < 0x20 && !white {
-			return "A code has no leading, trailing or double whitespace."
+			return "A code has no leading, trailing or double whitespace; remove it."
 		}
 		space = white
 	}
 	if space {
-		return "A code has no leading, trailing or double whitespace."
+		return "A code has no leading, trailing or double whitespace; remove it."
 	}
 	return ""
 }
 
 func checkID(s []byte) string {
 	if !ValidID(string(s)) {
-		return "An id has 1 to 64 letters, digits, hyphens and full stops."
+		return "An id has 1 to 64 letters, digits, hyphens and full stops; remove what is none of them."
 	}
 	return ""
 }
@@ -201,7 +210,7 @@ func checkURI(s []byte) string {
 }
 
 func checkOID(s []byte) string {
-	const problem = "An oid is urn:oid: and numbers between dots, the first 0, 1 or 2."
+	const problem = "An oid is urn:oid: and numbers between dots, the first 0, 1 or 2; write it so."
 	arcs, ok := bytes.CutPrefix(s, []byte("urn:oid:"))
 	if !ok {
 		return problem
@@ -224,7 +233,7 @@ func checkOID(s []byte) string {
 }
 
 func checkUUID(s []byte) string {
-	const problem = "A uuid is urn:uuid: and 36 lower-case hexadecimal digits and hyphens."
+	const problem = "A uuid is urn:uuid: and 36 lower-case hexadecimal digits and hyphens; write it so."
 	digits, ok := bytes.CutPrefix(s, []byte("urn:uuid:"))
 	if !ok || len(digits) != 36 {
 		return problem

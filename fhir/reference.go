@@ -82,8 +82,8 @@ func (d *decoder) reference(self int32, targets []string) {
 	switch {
 	case text == "":
 	case !ok:
-		d.issue(n.i, Value, "This is no reference: write Type/id with an R4 resource type, an absolute URL, or # and the id of a contained resource.")
+		d.issue(d.node(n.i), invalidReference, "This is no reference: write Type/id with an R4 resource type, an absolute URL, or # and the id of a contained resource.")
 	case r.Key.Type != "" && targets != nil && !slices.Contains(targets, r.Key.Type):
-		d.issue(n.i, Value, "A reference to %s is not allowed here; it may point to %s.", r.Key.Type, strings.Join(targets, ", "))
+		d.issue(d.node(n.i), wrongTarget, "A reference to %s is not allowed here; it may point to %s.", r.Key.Type, strings.Join(targets, ", "))
 	}
 }

@@ -60,7 +60,9 @@ func misdirected(t *tree, i int32, link string) []Issue {
 		return nil
 	}
 	text := "This points to a " + to.Key.Type + ", which is not allowed here; it may point to " + strings.Join(targets, ", ") + "."
-	return []Issue{{Code: Value, Expression: string(t.appendPath(nil, i)), Text: text}}
+	is := At(Node{t, i})
+	is.Code, is.Detail, is.Text = Value, wrongTarget.issue().Detail, text
+	return []Issue{is}
 }
 
 // What the value of an element may link to.
@@ -157,7 +159,8 @@ func (r *Resource) edited(edits []edit) *Resource {
 		return list
 	}
 	src := splice(make([]byte, 0, size), r.tree.src, edits)
-	return &Resource{tree: &tree{src: src, nodes: nodes}, top: members(r.top), meta: members(r.meta), spaced: r.spaced}
+	t := &tree{src: src, nodes: nodes, before: cmp.Or(r.tree.before, r.tree)}
+	return &Resource{tree: t, top: members(r.top), meta: members(r.meta), spaced: r.spaced}
 }
 
 // splice appends src to dst with the edits made, which are in order.

@@ -10,13 +10,13 @@ import (
 const maxDepth = 64
 
 // A scanner reads JSON tokens strictly, by https://www.rfc-editor.org/rfc/rfc8259.
-// The first syntax error ends it: problem then says what and where.
+// The first syntax error ends it: broken then says what and where.
 type scanner struct {
-	src     []byte
-	pos     int
-	depth   int
-	spaced  bool  // there was whitespace between tokens
-	problem Issue // Code is empty while all is well
+	src    []byte
+	pos    int
+	depth  int
+	spaced bool    // there was whitespace between tokens
+	broken problem // Code is empty while all is well
 }
 
 // str is a JSON string: the bytes between its quotes, and whether it has escapes.
@@ -25,11 +25,10 @@ type str struct {
 	escaped bool
 }
 
-func (s *scanner) fail(code Code, format string, args ...any) bool {
-	if s.problem.Code == "" {
-		line := 1 + bytes.Count(s.src[:s.pos], []byte{'\n'})
-		column := s.pos - bytes.LastIndexByte(s.src[:s.pos], '\n')
-		s.problem = Issue{Severity: Fatal, Code: code, Text: fmt.Sprintf(format, args...) + fmt.Sprintf(" (line %d, column %d).", line, column)}
+func (s *scanner) fail(f fault, format string, args ...any) bool {
+	if s.broken.Code == "" {
+		s.broken = problem{f.issue(), s.pos}
+		s.broken.Severity, s.broken.Text = Fatal, fmt.Sprintf(format, args...)+"."
 	}
 	return false
 }
@@ -59,9 +58,9 @@ func (s *scanner) expect(c byte) bool {
 
 func (s *scanner) unexpected(want string) bool {
 	if s.pos >= len(s.src) {
-		return s.fail(Structure, "The JSON ends too early: expected %s", want)
+		return s.fail(malformedJSON, "The JSON ends too early: expected %s", want)
 	}
-	return s.fail(Structure, "The JSON is malformed: expected %s", want)
+	return s.fail(malformedJSON, "The JSON is malformed: expected %s", want)
 }
 
 // enter counts one more level of nesting, which leave undoes.
@@ -69,7 +68,7 @@ func (s *scanner) enter() bool {
 	s.depth++
 	s.pos++
 	if s.depth > maxDepth {
-		return s.fail(TooCostly, "The JSON is nested deeper than %d levels", maxDepth)
+		return s.fail(tooDeep, "The JSON is nested deeper than %d levels; nest it less", maxDepth)
 	}
 	return true
 }
@@ -102,7 +101,7 @@ func (s *scanner) string() (str, bool) {
 			i += n - 1
 		case c < 0x20:
 			s.pos = i
-			return str{}, s.fail(Structure, "A string holds an unescaped control character")
+			return str{}, s.fail(malformedJSON, "A string holds an unescaped control character; write it as an escape, such as \\n or \\t")
 		}
 	}
 	s.pos = len(s.src)
@@ -123,7 +122,7 @@ func (s *scanner) escape(i int) int {
 	case 'u':
 		return s.unicodeEscape(i)
 	}
-	s.fail(Structure, "A string holds an unknown escape sequence")
+	s.fail(malformedJSON, "A string holds an unknown escape sequence; write a backslash as \\\\")
 	return 0
 }
 
@@ -131,7 +130,7 @@ func (s *scanner) unicodeEscape(i int) int {
 	r := hex4(s.src[i:])
 	switch {
 	case r < 0:
-		s.fail(Structure, "A string holds an incomplete \\u escape")
+		s.fail(malformedJSON, "A string holds an incomplete \\u escape; four hexadecimal digits follow it")
 		return 0
 	case r < 0xD800 || r > 0xDFFF:
 		return 6
@@ -140,7 +139,7 @@ func (s *scanner) unicodeEscape(i int) int {
 			return 12
 		}
 	}
-	s.fail(Structure, "A string holds a lone surrogate, which is no character")
+	s.fail(malformedJSON, "A string holds a lone surrogate, which is no character; write both halves of it")
 	return 0
 }
 

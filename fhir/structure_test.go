@@ -20,14 +20,34 @@ func issues(t *testing.T, err error) []string {
 	if o == nil {
 		t.Fatalf("%v is no outcome", err)
 	}
+	complete(t, o)
 	var list []string
 	for _, is := range o.Issues {
 		list = append(list, strings.TrimSpace(string(is.Code)+" "+is.Expression))
+	}
+	return list
+}
+
+// complete makes sure that each issue says all that there is to say: a sentence, our
+// code, and where it is; and that they come in the order of what was sent.
+func complete(t *testing.T, o *fhir.Outcome) {
+	t.Helper()
+	line, column := 1, 1
+	for _, is := range o.Issues {
 		if !strings.HasSuffix(is.Text, ".") {
 			t.Errorf("%q is no sentence", is.Text)
 		}
+		if strings.Trim(is.Detail, "abcdefghijklmnopqrstuvwxyz-8") != "" || is.Detail == "" {
+			t.Errorf("%q has the code %q", is.Text, is.Detail)
+		}
+		if is.Detail == "further-problems" {
+			continue
+		}
+		if is.Line < line || is.Line == line && is.Column < column {
+			t.Errorf("%q is at line %d, column %d, after one at line %d, column %d", is.Text, is.Line, is.Column, line, column)
+		}
+		line, column = is.Line, is.Column
 	}
-	return list
 }
 
 // A problem is a body and the issues that it must lead to, in their order.

@@ -107,10 +107,10 @@ var xmlRefused = []struct {
 		"structure Patient.active: This element is empty", "structure Patient.name[0]: This element is empty",
 		"structure Patient.address[0].line[0]: This element is empty", "structure Patient.address[0].line[1]: This element is empty"}},
 	{"empty value", patient(`<active value=""/><gender value=""/>`), []string{"value Patient.active: A boolean is true or false", "value Patient.gender: A value is never empty"}},
-	{"boolean", patient(`<active value="1"/>`), []string{"value Patient.active: A boolean is true or false."}},
+	{"boolean", patient(`<active value="1"/>`), []string{"value Patient.active: A boolean is true or false; send one of them."}},
 	{"integers", patient(`<multipleBirthInteger value="1.0"/><photo><size value="+-1"/></photo>`), []string{
-		"value Patient.photo[0].size: An integer is digits", "value Patient.multipleBirth: An integer has no decimal point"}},
-	{"positive integer", patient(`<telecom><rank value="0"/></telecom>`), []string{"value Patient.telecom[0].rank: A positiveInt is at least 1."}},
+		"value Patient.multipleBirth: An integer has no decimal point", "value Patient.photo[0].size: An integer is digits"}},
+	{"positive integer", patient(`<telecom><rank value="0"/></telecom>`), []string{"value Patient.telecom[0].rank: A positiveInt is at least 1; send 1 or more."}},
 	{"decimals", patient(`<extension url="u"><valueDecimal value=".5"/></extension><extension url="u"><valueDecimal value="1 "/></extension>`), []string{
 		"value Patient.extension[0].value: A decimal is digits", "value Patient.extension[1].value: A decimal is digits"}},
 	{"no resource", patient(`<contained/>`), []string{"required Patient.contained[0]: There is no resource"}},
@@ -119,7 +119,7 @@ var xmlRefused = []struct {
 	{"contained of another namespace", patient(`<contained><Basic xmlns="urn:x"/></contained>`), []string{"structure Patient.contained[0]: The element Basic is not in the namespace"}},
 	{"contained with an attribute", patient(`<contained id="x"><Parameters/></contained>`), []string{"structure Patient.contained[0]: There is no attribute id here"}},
 	{"both kinds of problem", patient(`<gender value="mal"/><active value="yes"/>`), []string{
-		"structure Patient.active: active comes before gender", "value Patient.active: A boolean", "code-invalid Patient.gender: This code is not in"}},
+		"code-invalid Patient.gender: This code is not in", "structure Patient.active: active comes before gender", "value Patient.active: A boolean"}},
 }
 
 func many(n int, format string) string {
@@ -143,6 +143,7 @@ func TestXMLRefused(t *testing.T) {
 			t.Errorf("%s: %d issues, want %d: %v", c.name, len(o.Issues), len(c.want), o)
 			continue
 		}
+		complete(t, o)
 		for i, is := range o.Issues {
 			if got := string(is.Code) + " " + is.Expression + ": " + is.Text; !strings.HasPrefix(got, c.want[i]) {
 				t.Errorf("%s: issue is %q, want %q", c.name, got, c.want[i])
@@ -168,8 +169,8 @@ func TestXMLManyProblems(t *testing.T) {
 func TestXMLOfAnotherType(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][3]string{
-		{"Observation", patient(`<active value="yes"/>`), "invalid at Patient: This address takes a Observation; the body is a Patient."},
-		{"Patient", `<Patent xmlns="http://hl7.org/fhir"><active value="true"/></Patent>`, "value at resourceType: This resourceType is not an R4 resource type; names are case-sensitive."},
+		{"Observation", patient(`<active value="yes"/>`), "invalid at Patient: This address takes a Observation; the body is a Patient. Send it to the address of its type."},
+		{"Patient", `<Patent xmlns="http://hl7.org/fhir"><active value="true"/></Patent>`, "value at resourceType: This resourceType is not an R4 resource type; use one that is. Names are case-sensitive."},
 	} {
 		if _, err := fhir.DecodeXML(c[0], []byte(c[1])); err == nil || err.Error() != c[2] {
 			t.Errorf("%s as %s: %v, want %s", c[1], c[0], err, c[2])

@@ -29,7 +29,7 @@ func (w *xmlWalk) content(i int32, t *spec.Type) {
 	}
 	for _, a := range w.attributes(i) {
 		if name := string(a.local.of(w.doc.src)); !a.prefixed() && xmlAttribute(t, name) {
-			w.member("", name)
+			w.member(a.start(), "", name)
 			w.text(w.value(a))
 		}
 	}
@@ -74,9 +74,9 @@ func (w *xmlWalk) placed(r xmlRun, last *spec.Element, seen []uint64) bool {
 	fresh := mark(seen, r.prop.Slot)
 	switch {
 	case !e.Repeats() && (r.n > 1 || !fresh):
-		w.issueBelow(e.Name, Structure, r.prop.Name+" is given twice; keep one.")
+		w.issueBelow(r.first, e.Name, givenTwice, r.prop.Name+" is given twice; keep one.")
 	case e.Order < last.Order:
-		w.issueBelow(e.Name, Structure, r.prop.Name+" comes before "+last.Name+" in XML, where the order of elements is fixed; move it.")
+		w.issueBelow(r.first, e.Name, wrongOrder, r.prop.Name+" comes before "+last.Name+" in XML, where the order of elements is fixed; move it.")
 	}
 	return fresh
 }
@@ -87,11 +87,11 @@ func (w *xmlWalk) unknown(c, i int32, p *spec.Property) {
 	switch {
 	case !w.belongs(c, i):
 	case p != nil && p.Element.Attribute:
-		w.issueBelow(name, Structure, name+" is an attribute in XML, not an element.")
+		w.issueBelow(c, name, attributeAsElement, name+" is an attribute in XML, not an element; write it into the start tag.")
 	case !plainName(name), p != nil, name == "resourceType":
-		w.issue(Structure, "This element holds one whose name is no element name; remove it.")
+		w.issue(w.start(c), unknownElement, "This element holds one whose name is no element name; remove it.")
 	default:
-		w.member("", name)
+		w.member(w.start(c), "", name)
 		w.json = append(w.json, '0')
 	}
 }
@@ -104,10 +104,10 @@ func (w *xmlWalk) property(r xmlRun) {
 	}
 	switch {
 	case r.prop.Type.Kind != spec.KindPrimitive:
-		w.member("", r.prop.Name)
+		w.member(w.start(r.first), "", r.prop.Name)
 		w.list(r, w.complex)
 	case r.prop.Type.Primitive == spec.XHTML:
-		w.member("", r.prop.Name)
+		w.member(w.start(r.first), "", r.prop.Name)
 		w.list(r, w.narrative)
 	default:
 		w.primitives(r)
@@ -131,6 +131,7 @@ func (w *xmlWalk) list(r xmlRun, write func(i int32, p *spec.Property)) {
 		}
 		w.path = strconv.AppendInt(append(w.path[:named], '['), int64(k), 10)
 		w.path = append(w.path, ']')
+		w.mark(w.start(i))
 		write(i, r.prop)
 	}
 	w.end(']')
@@ -155,11 +156,11 @@ func (w *xmlWalk) primitives(r xmlRun) {
 		companions = companions || w.accompanied(i)
 	}
 	if values {
-		w.member("", r.prop.Name)
+		w.member(w.start(r.first), "", r.prop.Name)
 		w.list(r, w.primitive)
 	}
 	if companions {
-		w.member("_", r.prop.Name)
+		w.member(w.start(r.first), "_", r.prop.Name)
 		w.list(r, w.companion)
 	}
 }
@@ -200,9 +201,9 @@ func (w *xmlWalk) narrative(i int32, _ *spec.Property) {
 	text := []byte(`<div xmlns="` + xhtmlNamespace + `">-</div>`)
 	switch {
 	case e.space != xmlXHTML:
-		w.issue(Structure, `The narrative is not in the namespace of XHTML; begin it with <div xmlns="`+xhtmlNamespace+`">.`)
+		w.issue(w.start(i), wrongNamespace, `The narrative is not in the namespace of XHTML; begin it with <div xmlns="`+xhtmlNamespace+`">.`)
 	case e.foreign:
-		w.issue(Structure, "The narrative has elements outside of the namespace "+xhtmlNamespace+"; remove them.")
+		w.issue(w.start(i), foreignMarkup, "The narrative has elements outside of the namespace "+xhtmlNamespace+"; remove them.")
 	default:
 		text = e.markup.of(w.doc.markup)
 	}

@@ -36,7 +36,7 @@ type xmlParser struct {
 	narrative int // depth at which one began, 0 outside
 }
 
-// document reads all of src. When it returns false, problem says why.
+// document reads all of src. When it returns false, broken says why.
 func (p *xmlParser) document() bool {
 	if !p.declaration() {
 		return false
@@ -50,7 +50,7 @@ func (p *xmlParser) document() bool {
 	case len(p.open) > 0:
 		return p.malformed("it ends before all elements are closed")
 	case len(p.elements) == 0:
-		return p.fail(Structure, "The body is empty; send a resource as XML")
+		return p.fail(emptyBody, "The body is empty; send a resource as XML")
 	}
 	return true
 }
@@ -123,7 +123,7 @@ func (p *xmlParser) content(at xmlSpan) bool {
 	case blank || p.narrative > 0:
 	case len(p.open) == 0:
 		p.pos = int(at.lo)
-		return p.fail(Structure, "There is text outside of the resource; send one resource as XML")
+		return p.fail(strayText, "There is text outside of the resource; send one resource as XML")
 	default:
 		p.elements[p.open[len(p.open)-1].element].text = true
 	}
@@ -168,9 +168,9 @@ func (p *xmlParser) element(name xmlName, first int, tag xmlSpan) bool {
 	case space == xmlUndeclared:
 		return p.malformed("the prefix of an element is not declared")
 	case len(p.open) == 0 && len(p.elements) > 0:
-		return p.fail(Structure, "There is more after the end of the resource; send one resource only")
+		return p.fail(moreAfterEnd, "There is more after the end of the resource; send one resource only")
 	case len(p.open) >= limit:
-		return p.fail(TooCostly, "The XML is nested deeper than %d levels", limit)
+		return p.fail(tooDeep, "The XML is nested deeper than %d levels; nest it less", limit)
 	case p.narrative > 0:
 		p.open = append(p.open, xmlOpen{name: name, element: -1})
 		p.within(name, space, first, tag)
@@ -182,7 +182,7 @@ func (p *xmlParser) element(name xmlName, first int, tag xmlSpan) bool {
 // add makes a new element, the last child of the innermost open one.
 func (p *xmlParser) add(name xmlName, space xmlSpace, first int, tag xmlSpan) bool {
 	if len(p.elements) >= maxNodes {
-		return p.fail(TooCostly, "The resource has more than %d elements", maxNodes)
+		return p.fail(tooManyElements, "The resource has more than %d elements; divide it", maxNodes)
 	}
 	i := int32(len(p.elements))
 	e := xmlElement{name: name.local, space: space, attr: int32(first)}

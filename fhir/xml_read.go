@@ -2,7 +2,6 @@ package fhir
 
 import (
 	"bytes"
-	"unicode/utf8"
 
 	"github.com/openconsult/openconsult/fhir/spec"
 )
@@ -16,30 +15,29 @@ func DecodeXML(typ string, src []byte) (*Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := Decode(typ, w.json)
-	if err != nil || len(w.issues) > 0 {
-		return nil, &Outcome{Issues: w.merge(AsOutcome(err))}
+	d := newDecoder(typ, w.json)
+	d.document()
+	if w.merge(d); len(w.problems) > 0 {
+		return nil, &Outcome{Issues: w.issues()}
 	}
-	return r, nil
+	d.tree.from.Store(w.origin())
+	return d.decoded(), nil
 }
 
 // walkXML writes the JSON of a document, a resource of the type named typ.
 func walkXML(typ string, src []byte) (*xmlWalk, error) {
-	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
-	switch {
-	case !utf8.Valid(src):
-		return nil, Errorf(BadRequest, Structure, "", "The body is not valid UTF-8; send XML encoded as UTF-8.")
-	case !xhtmlLegal(src):
-		return nil, Errorf(BadRequest, Structure, "", "The body holds control characters that XML does not allow; remove them.")
+	src, err := utf8Text(src, "XML")
+	if err != nil {
+		return nil, err
 	}
 	p := &xmlParser{xmlScanner: xmlScanner{scanner{src: src}}}
-	if !p.document() {
-		return nil, &Outcome{Issues: []Issue{p.problem}}
+	if !p.legal() || !p.document() {
+		return nil, &Outcome{Issues: placed(src, []problem{p.broken})}
 	}
 	w := &xmlWalk{doc: p, json: make([]byte, 0, len(src))}
 	w.root(typ)
 	if w.deep {
-		return nil, &Outcome{Issues: w.issues}
+		return nil, &Outcome{Issues: w.issues()}
 	}
 	return w, nil
 }
@@ -48,53 +46,79 @@ func walkXML(typ string, src []byte) (*xmlWalk, error) {
 // is wrong in a way that JSON cannot express, it reports that and writes
 // something acceptable instead, so that nothing is reported twice.
 type xmlWalk struct {
-	doc    *xmlParser
-	json   []byte
-	depth  int // of the JSON
-	path   []byte
-	issues []Issue
-	more   bool // there were more issues than are listed
-	deep   bool // the limit of nesting was met
+	doc      *xmlParser
+	json     []byte
+	marks    []twin
+	depth    int // of the JSON
+	path     []byte
+	problems []problem
+	more     bool // there were more problems than are listed
+	deep     bool // the limit of nesting was met
+}
+
+// origin returns what a tree of the JSON comes from.
+func (w *xmlWalk) origin() *origin { return &origin{text: w.doc.src, marks: w.marks} }
+
+// start returns where the start tag of element i stands.
+func (w *xmlWalk) start(i int32) int {
+	return bytes.LastIndexByte(w.doc.src[:w.at(i).name.lo], '<')
+}
+
+// mark says that what is written next comes from pos.
+func (w *xmlWalk) mark(pos int) {
+	w.marks = append(w.marks, twin{uint32(len(w.json)), uint32(pos)})
 }
 
 func (w *xmlWalk) at(i int32) *xmlElement { return &w.doc.elements[i] }
 
 func (w *xmlWalk) name(i int32) []byte { return w.at(i).name.of(w.doc.src) }
 
-func (w *xmlWalk) issue(code Code, text string) {
-	if len(w.issues) >= maxIssues {
+// issue reports a problem of the element that stands at pos.
+func (w *xmlWalk) issue(pos int, f fault, text string) {
+	if len(w.problems) >= maxIssues {
 		w.more = true
 		return
 	}
-	w.issues = append(w.issues, Issue{Code: code, Expression: string(w.path), Text: text})
+	is := f.issue()
+	is.Expression, is.Text = string(w.path), text
+	w.problems = append(w.problems, problem{is, pos})
 }
 
-// issueBelow reports a problem of a child.
-func (w *xmlWalk) issueBelow(child string, code Code, text string) {
+// issueBelow reports a problem of a child, the element i.
+func (w *xmlWalk) issueBelow(i int32, child string, f fault, text string) {
 	around := len(w.path)
 	w.path = append(append(w.path, '.'), child...)
-	w.issue(code, text)
+	w.issue(w.start(i), f, text)
 	w.path = w.path[:around]
 }
 
-// merge returns the issues of w and those of the JSON, without repetitions.
-func (w *xmlWalk) merge(json *Outcome) []Issue {
-	all := w.issues
-	if json != nil {
-		all = append(all, json.Issues...)
+// merge adds the problems of the JSON to those of w, without repetitions.
+func (w *xmlWalk) merge(json *decoder) {
+	from := w.origin()
+	all := w.problems
+	for _, p := range json.problems {
+		p.at = from.sent(p.at)
+		all = append(all, p)
 	}
 	seen := make(map[Issue]bool, len(all))
-	var kept []Issue
-	for _, is := range all {
-		if !seen[is] {
-			kept = append(kept, is)
+	w.problems = nil
+	for _, p := range all {
+		if !seen[p.Issue] {
+			w.problems = append(w.problems, p)
 		}
-		seen[is] = true
+		seen[p.Issue] = true
 	}
-	if len(kept) > maxIssues || w.more {
-		kept = append(kept[:min(len(kept), maxIssues)], Issue{Code: Processing, Text: "There are further problems; they are not listed."})
+	w.more = w.more || json.dropped > 0 || len(w.problems) > maxIssues
+	w.problems = w.problems[:min(len(w.problems), maxIssues)]
+}
+
+// issues returns those of all problems, and one that says whether there are more.
+func (w *xmlWalk) issues() []Issue {
+	issues := placed(w.doc.src, w.problems)
+	if w.more {
+		issues = append(issues, furtherProblems("There are further problems; they are not listed. Mend these first."))
 	}
-	return kept
+	return issues
 }
 
 // begin opens a JSON object or array, which end closes.
@@ -103,7 +127,7 @@ func (w *xmlWalk) begin(bracket byte) {
 	w.depth++
 	if w.depth > maxDepth && !w.deep {
 		w.deep = true
-		w.issue(TooCostly, "The elements are nested too deeply here; the limit is 64 levels, where an element that may repeat counts as two.")
+		w.issue(int(w.marks[len(w.marks)-1].xml), tooDeep, "The elements are nested too deeply here; the limit is 64 levels, where an element that may repeat counts as two.")
 	}
 }
 
@@ -112,11 +136,12 @@ func (w *xmlWalk) end(bracket byte) {
 	w.depth--
 }
 
-// member begins a property of a JSON object.
-func (w *xmlWalk) member(underscore, name string) {
+// member begins a property of a JSON object, which comes from pos.
+func (w *xmlWalk) member(pos int, underscore, name string) {
 	if w.json[len(w.json)-1] != '{' {
 		w.json = append(w.json, ',')
 	}
+	w.mark(pos)
 	w.json = append(append(append(append(w.json, '"'), underscore...), name...), `":`...)
 }
 
@@ -128,7 +153,7 @@ func (w *xmlWalk) root(typ string) {
 		w.path = append(w.path, name...)
 	}
 	if w.at(0).space != xmlFHIR {
-		w.issue(Structure, `The resource is not in the namespace of FHIR; begin it with <`+w.echo(0)+` xmlns="`+xmlNamespace+`">.`)
+		w.issue(w.start(0), wrongNamespace, `The resource is not in the namespace of FHIR; begin it with <`+w.echo(0)+` xmlns="`+xmlNamespace+`">.`)
 	}
 	switch {
 	case t == nil && typ != "":
@@ -150,8 +175,9 @@ func (w *xmlWalk) echo(i int32) string {
 // resource writes the resource whose element is i. A nil t is for one that will
 // be refused for its type.
 func (w *xmlWalk) resource(i int32, t *spec.Type) {
+	w.mark(w.start(i))
 	w.begin('{')
-	w.member("", "resourceType")
+	w.member(w.start(i), "", "resourceType")
 	w.text(w.name(i))
 	if t != nil {
 		w.strays(i, t)
@@ -166,9 +192,9 @@ func (w *xmlWalk) contained(i int32) {
 	child := w.at(i).first
 	switch {
 	case child == 0:
-		w.issue(Required, "There is no resource in this element; put one into it.")
+		w.issue(w.start(i), noResource, "There is no resource in this element; put one into it.")
 	case w.at(child).next != 0:
-		w.issue(Structure, "There is more than one resource in this element; repeat the element for each.")
+		w.issue(w.start(i), twoResources, "There is more than one resource in this element; repeat the element for each.")
 	case !w.belongs(child, i):
 		child = 0
 	}
@@ -183,7 +209,7 @@ func (w *xmlWalk) contained(i int32) {
 // is for the element around a resource, which has no attributes.
 func (w *xmlWalk) strays(i int32, t *spec.Type) {
 	if w.at(i).text {
-		w.issue(Structure, "There is text between the elements; the value of an element goes into its attribute value.")
+		w.issue(w.start(i), strayText, "There is text between the elements; the value of an element goes into its attribute value.")
 	}
 	for _, a := range w.attributes(i) {
 		name := string(a.local.of(w.doc.src))
@@ -199,7 +225,7 @@ func (w *xmlWalk) strays(i int32, t *spec.Type) {
 		if !plainName(name) {
 			name = "..."
 		}
-		w.issue(Structure, "There is no attribute "+name+" here; remove it, or write it as an element.")
+		w.issue(a.start(), unknownAttribute, "There is no attribute "+name+" here; remove it, or write it as an element.")
 	}
 }
 
@@ -221,6 +247,6 @@ func (w *xmlWalk) belongs(i, parent int32) bool {
 	if space == xmlFHIR || space == w.at(parent).space && space != xmlXHTML {
 		return true
 	}
-	w.issue(Structure, "The element "+w.echo(i)+" is not in the namespace "+xmlNamespace+"; only a narrative is in another.")
+	w.issue(w.start(i), wrongNamespace, "The element "+w.echo(i)+" is not in the namespace "+xmlNamespace+"; only a narrative is in another.")
 	return false
 }

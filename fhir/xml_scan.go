@@ -1,6 +1,9 @@
 package fhir
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // The limits of an XML document. That of the nesting is that of JSON, and
 // narratives have their own below it.
@@ -32,13 +35,36 @@ type xmlAttr struct {
 	space xmlSpace
 }
 
+// start returns where a stands.
+func (a xmlAttr) start() int {
+	if a.prefixed() {
+		return int(a.prefix.lo)
+	}
+	return int(a.local.lo)
+}
+
 // A xmlScanner reads the tokens of XML 1.0 without a document type declaration,
 // https://www.w3.org/TR/xml/. Its names are ASCII: no element of FHIR and of a
 // narrative has another. The first error ends it.
 type xmlScanner struct{ scanner }
 
 func (s *xmlScanner) malformed(format string, args ...any) bool {
-	return s.fail(Structure, "The XML is malformed: "+format, args...)
+	return s.fail(malformedXML, "The XML is malformed: "+format, args...)
+}
+
+// legal refuses characters that no XML has.
+func (s *xmlScanner) legal() bool {
+	if xhtmlLegal(s.src) {
+		return true
+	}
+	for i := range s.src {
+		_, size := utf8.DecodeRune(s.src[i:])
+		if utf8.RuneStart(s.src[i]) && !xhtmlLegal(s.src[i:i+size]) {
+			s.pos = i
+			break
+		}
+	}
+	return s.fail(malformedXML, "The body holds control characters that XML does not allow; remove them")
 }
 
 func (s *xmlScanner) has(mark string) bool {
@@ -132,7 +158,7 @@ func (s *xmlScanner) attributes(to []xmlAttr, marks [2]string) (all []xmlAttr, e
 			return nil, 0, s.malformed("expected the end of a tag, or a space before the next attribute")
 		}
 		if len(to)-first == xmlMaxAttributes {
-			return nil, 0, s.fail(TooCostly, "An element has at most %d attributes", xmlMaxAttributes)
+			return nil, 0, s.fail(tooManyAttributes, "An element has at most %d attributes; remove some", xmlMaxAttributes)
 		}
 		start := s.pos
 		a, ok := s.attribute()
@@ -213,11 +239,11 @@ func (s *xmlScanner) declared(a xmlAttr) bool {
 	switch string(a.local.of(s.src)) {
 	case "version":
 		if string(value) != "1.0" {
-			return s.fail(NotSupported, "Send XML of version 1.0")
+			return s.fail(unsupportedXML, "Send XML of version 1.0")
 		}
 	case "encoding":
 		if !bytes.EqualFold(value, []byte("UTF-8")) {
-			return s.fail(NotSupported, "Send XML encoded as UTF-8")
+			return s.fail(unsupportedXML, "Send XML encoded as UTF-8")
 		}
 	case "standalone":
 	default:
@@ -230,9 +256,9 @@ func (s *xmlScanner) declared(a xmlAttr) bool {
 func (s *xmlScanner) refuse() bool {
 	switch {
 	case s.has("<!DOCTYPE"):
-		return s.fail(Security, "Send XML without a DOCTYPE; documents with one are not read")
+		return s.fail(doctypeRefused, "Send XML without a DOCTYPE; documents with one are not read")
 	case s.has("<?"):
-		return s.fail(Structure, "Send XML without processing instructions")
+		return s.fail(instructionRefused, "Send XML without processing instructions")
 	}
 	return s.malformed("expected an element")
 }

@@ -50,7 +50,7 @@ func (p *xmlParser) bind(first int) bool {
 		}
 	}
 	if len(p.bindings) > xmlMaxBindings {
-		return p.fail(TooCostly, "More than %d namespaces are declared here and in the elements around", xmlMaxBindings)
+		return p.fail(tooManyNamespaces, "More than %d namespaces are declared here and in the elements around; declare fewer", xmlMaxBindings)
 	}
 	return true
 }

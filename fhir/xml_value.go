@@ -30,11 +30,11 @@ func (w *xmlWalk) primitive(i int32, p *spec.Property) {
 	switch kind := p.Type.Primitive; kind {
 	case spec.Boolean:
 		if s := string(text); s != "true" && s != "false" {
-			w.issue(Value, "A boolean is true or false.")
+			w.issue(w.start(i), invalidValue, "A boolean is true or false; send one of them.")
 			text = []byte("false")
 		}
 	case spec.Integer, spec.UnsignedInt, spec.PositiveInt, spec.Decimal:
-		text = w.number(kind, text)
+		text = w.number(i, kind, text)
 	default:
 		w.text(text)
 		return
@@ -44,7 +44,7 @@ func (w *xmlWalk) primitive(i int32, p *spec.Property) {
 
 // number returns text as a JSON number. XML, unlike JSON, may have a plus sign
 // before an integer. https://hl7.org/fhir/R4/datatypes.html#integer
-func (w *xmlWalk) number(kind spec.Primitive, text []byte) []byte {
+func (w *xmlWalk) number(i int32, kind spec.Primitive, text []byte) []byte {
 	if kind == spec.Integer || kind == spec.PositiveInt {
 		if rest, ok := bytes.CutPrefix(text, []byte("+")); ok && len(rest) > 0 && rest[0] >= '1' && rest[0] <= '9' {
 			text = rest
@@ -55,9 +55,9 @@ func (w *xmlWalk) number(kind spec.Primitive, text []byte) []byte {
 		return text
 	}
 	if kind == spec.Decimal {
-		w.issue(Value, "A decimal is digits with at most one decimal point: 12.50, -0.3, 1.2e-5.")
+		w.issue(w.start(i), invalidValue, "A decimal is digits with at most one decimal point: 12.50, -0.3, 1.2e-5.")
 	} else {
-		w.issue(Value, "An integer is digits, with a minus sign before them if it is negative, and without leading zeros.")
+		w.issue(w.start(i), invalidValue, "An integer is digits, with a minus sign before them if it is negative, and without leading zeros.")
 	}
 	return []byte("1")
 }

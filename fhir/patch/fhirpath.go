@@ -82,7 +82,7 @@ func (e *editor) reread(edits []edit, next int) error {
 		return fhir.Errorf(fhir.BadRequest, fhir.TooCostly, edits[next].at.Path(),
 			"The patch is too much work for the size of the resource; split it, or update the whole resource")
 	}
-	res, err := fhir.Decode(e.res.Type(), text)
+	res, err := fhir.DecodeDerived(e.res.Type(), text)
 	if o := fhir.AsOutcome(err); o != nil {
 		return malformed(edits[next-1].at.Path(), o)
 	}
