@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"net/url"
 	"strings"
 
@@ -34,6 +35,11 @@ func Parameters(raw string) ([]Parameter, error) {
 // and criteria that are none, are a [*fhir.Outcome] as from [Registry.Parse].
 // https://hl7.org/fhir/R4/http.html#ccreate
 func (r *Registry) Criteria(typ, query string) ([]Condition, error) {
+	return r.CriteriaWith(context.Background(), nil, typ, query)
+}
+
+// CriteriaWith is [Registry.Criteria] with t, as in [Registry.ParseWith]; nil is none.
+func (r *Registry) CriteriaWith(ctx context.Context, t Terminology, typ, query string) ([]Condition, error) {
 	params, err := Parameters(query)
 	if err != nil {
 		return nil, err
@@ -41,7 +47,7 @@ func (r *Registry) Criteria(typ, query string) ([]Condition, error) {
 	if len(params) == 0 {
 		return nil, fhir.Errorf(fhir.BadRequest, fhir.Required, "", "The criteria are missing: give at least one search parameter, such as identifier=system|value.")
 	}
-	q, err := r.Parse(Request{Types: []string{typ}, Params: params})
+	q, err := r.ParseWith(ctx, t, Request{Types: []string{typ}, Params: params})
 	if err != nil {
 		return nil, err
 	}

@@ -9,11 +9,14 @@ import (
 )
 
 // valueSet returns the codes of the value set that text names by its canonical
-// URL. https://hl7.org/fhir/R4/search.html#token
+// URL, or by a relative reference if there is a terminology. https://hl7.org/fhir/R4/search.html#token
 func (p *parser) valueSet(text string) []Asked {
 	url, ok := p.unescaped(text)
 	if !ok {
 		return nil
+	}
+	if p.terminology != nil {
+		return p.inquire(inquiry{"in", spec.Coding{Code: url}})
 	}
 	url, version, _ := strings.Cut(url, "|")
 	for _, v := range spec.R4().ValueSets {
@@ -25,7 +28,7 @@ func (p *parser) valueSet(text string) []Asked {
 			return asked
 		}
 	}
-	p.refuse(fhir.NotSupported, "The value set is none of those that come with R4's required bindings; terminology services for others are not there yet. List the codes instead, with commas between them.")
+	p.refuse(fhir.NotSupported, "The value set is none of those that come with R4's required bindings; there is no terminology here that knows others. List the codes instead, with commas between them.")
 	return nil
 }
 
@@ -37,12 +40,18 @@ func (p *parser) related(param *Param, a AskedToken, direction string) []Asked {
 		system = param.System
 	}
 	if a.AnyCode || system == "" {
-		p.refuse(fhir.Value, "With :%s a value is system|code.", direction)
+		p.refuse(fhir.Value, "With :%s a value is system|code: a code alone does not say in which hierarchy it is looked for.", direction)
 		return nil
+	}
+	if p.terminology != nil {
+		if !p.isDefined(param, AskedToken{System: system, Code: a.Code}) {
+			return nil
+		}
+		return p.inquire(inquiry{direction, spec.Coding{System: system, Code: a.Code}})
 	}
 	c := codeSystem(system)
 	if c == nil {
-		p.refuse(fhir.NotSupported, "The code system is none of those that come with R4's required bindings; terminology services for others are not there yet. List the codes instead, with commas between them.")
+		p.refuse(fhir.NotSupported, "The code system is none of those that come with R4's required bindings; there is no terminology here that knows others. List the codes instead, with commas between them.")
 		return nil
 	}
 	asked := []Asked{AskedToken{System: system, Code: a.Code}}

@@ -165,8 +165,9 @@ func (p *parser) comparison(typ string, e *comparison) (c Condition, negated boo
 			e.operator, code, param.Type, strings.Join(operatorsOf(param), ", "))
 		return nil, false
 	}
+	before := len(p.issues)
 	values := p.compared(param, m, e)
-	if len(values) == 0 {
+	if len(p.issues) > before {
 		return nil, false
 	}
 	return &Test{Param: param, Modifier: m.Modifier, Values: values, Name: name}, m.negated

@@ -48,8 +48,14 @@ type Request struct {
 // The expression of an issue is "http." and the name of the parameter, which is
 // how R4 locates what is wrong with a request rather than with a resource:
 // https://hl7.org/fhir/R4/operationoutcome-definitions.html#OperationOutcome.issue.location
-func (r *Registry) Parse(req Request) (*Query, error) {
+//
+// The modifiers :in, :not-in, :above and :below of tokens know what comes with R4's
+// required bindings; [Registry.ParseWith] asks a terminology.
+func (r *Registry) Parse(req Request) (*Query, error) { return r.parse(req, nil) }
+
+func (r *Registry) parse(req Request, in *inquiries) (*Query, error) {
 	p := newParser(r, req)
+	p.terminology = in
 	if len(req.Params) > MaxParameters {
 		p.bound("A search has %d parameters at most.", MaxParameters)
 		return nil, p.outcome()
@@ -87,6 +93,8 @@ type parser struct {
 	branches int
 	several  int // above zero while a criterion is read for each of several types
 	leading  map[link]bool
+
+	terminology *inquiries // nil without one
 }
 
 func newParser(r *Registry, req Request) *parser {
@@ -101,7 +109,11 @@ func newParser(r *Registry, req Request) *parser {
 
 // refuse adds an issue about the parameter that is being read.
 func (p *parser) refuse(code fhir.Code, format string, args ...any) {
-	is := fhir.Issue{Code: code, Expression: p.expression(), Text: fmt.Sprintf(format, args...)}
+	p.refused(fhir.Issue{Code: code, Text: fmt.Sprintf(format, args...)})
+}
+
+func (p *parser) refused(is fhir.Issue) {
+	is.Expression = p.expression()
 	// A chain that may lead to several types meets the same problem in each.
 	if !slices.Contains(p.issues, is) {
 		p.issues = append(p.issues, is)
