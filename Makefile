@@ -30,7 +30,7 @@ bench: ## Run the benchmarks of PKG
 	@.ci/setup
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
-gen: ## Regenerate the digest of the FHIR definitions from the folder DEFINITIONS
+gen: ## Regenerate digest and archive of the FHIR definitions from the folder DEFINITIONS
 	go run ./fhir/spec/gen -definitions "$(DEFINITIONS)"
 
 schema: ## Regenerate migrations/schema.sql, the dump of all migrations

@@ -139,11 +139,11 @@ func unpack(t *testing.T, archive, prefix string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, fmt.Sprintf("%s-%d.json", prefix, i), raw)
+		save(t, fmt.Sprintf("%s-%d.json", prefix, i), raw)
 	}
 }
 
-func write(t *testing.T, name string, b []byte) {
+func save(t *testing.T, name string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(name, b, 0o644); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,14 @@
-// Command gen writes the digest of FHIR R4 that package spec embeds. It reads the
+// Command gen writes the digest of FHIR R4 that package spec embeds, and the
+// archive of terminology and profiles that package definition embeds. It reads the
 // official definitions and the descriptors of google/fhir/go, and refuses to
-// write when the two disagree about a type, an element or a code in a way that
-// is not explained in explained.go. Its output depends on its input alone.
+// write the digest when the two disagree about a type, an element or a code in a
+// way that is not explained in explained.go. Its output depends on its input alone.
 //
 //	go generate ./fhir/spec
-//	go run ./fhir/spec/gen -definitions DIR -out fhir/spec/data/r4.bin
+//	go run ./fhir/spec/gen -definitions DIR -out fhir/spec/data/r4.bin -core fhir/definition/data/core.bin
+//
+// It writes both where they belong unless -out or -core is given: then it writes
+// what they ask for.
 //
 // DIR holds the definitions either as TYPE.ndjson.gz, one file for each resource
 // type, or as the unpacked package hl7.fhir.r4.core 4.0.1.
@@ -28,26 +32,37 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("gen", flag.ExitOnError)
 	dir := flags.String("definitions", "", "folder of the official definitions (default ../shared/r4 beside the repository)")
-	out := flags.String("out", "", "file to write (default fhir/spec/data/r4.bin in the repository)")
+	out := flags.String("out", "", "file of the digest (default fhir/spec/data/r4.bin in the repository)")
+	core := flags.String("core", "", "file of the archive (default fhir/definition/data/core.bin in the repository)")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("read flags: %w", err)
 	}
 	root, err := repository()
-	if err != nil && (*dir == "" || *out == "") {
+	if err != nil && (*dir == "" || *out == "" && *core == "") {
 		return err
 	}
 	if *dir == "" {
 		*dir = filepath.Join(root, "..", "shared", "r4")
 	}
-	if *out == "" {
+	if *out == "" && *core == "" {
 		*out = filepath.Join(root, "fhir", "spec", "data", "r4.bin")
+		*core = filepath.Join(root, "fhir", "definition", "data", "core.bin")
 	}
-	digest, err := generate(*dir)
+	return errors.Join(write(*out, *dir, generate), write(*core, *dir, generateCore))
+}
+
+// write writes to the file named out what it makes from the definitions in dir. An
+// empty name is not asked for.
+func write(out, dir string, make func(string) ([]byte, error)) error {
+	if out == "" {
+		return nil
+	}
+	b, err := make(dir)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(*out, digest, 0o644); err != nil {
-		return fmt.Errorf("write digest: %w", err)
+	if err := os.WriteFile(out, b, 0o644); err != nil {
+		return fmt.Errorf("write what was generated: %w", err)
 	}
 	return nil
 }

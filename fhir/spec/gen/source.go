@@ -102,9 +102,7 @@ type compartment struct {
 }
 
 func readSource(dir string) (*source, error) {
-	if sub := filepath.Join(dir, "package"); isFolder(sub) {
-		dir = sub
-	}
+	dir = packageFolder(dir)
 	src := &source{}
 	var valueSets []*valueSet
 	var codeSystems []*codeSystem
@@ -118,6 +116,15 @@ func readSource(dir string) (*source, error) {
 	src.valueSets = byURL(valueSets, func(v *valueSet) string { return v.URL })
 	src.codeSystems = byURL(codeSystems, func(c *codeSystem) string { return c.URL })
 	return src, err
+}
+
+// packageFolder returns the folder in dir that holds the definitions when dir is an
+// unpacked package, and dir otherwise.
+func packageFolder(dir string) string {
+	if sub := filepath.Join(dir, "package"); isFolder(sub) {
+		return sub
+	}
+	return dir
 }
 
 func isFolder(name string) bool {
