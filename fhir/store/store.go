@@ -37,6 +37,7 @@ type Config struct {
 // DB is the store. It is safe for use by any number of goroutines.
 type DB struct {
 	sql      *sql.DB
+	aside    *sql.DB        // for what is looked up in the midst of other work
 	alone    func() *sql.DB // opens a pool of one connection beside it
 	log      *slog.Logger
 	secret   secret
@@ -83,7 +84,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return p
 	}
 	db := &DB{
-		sql: pool(conns), alone: func() *sql.DB { return pool(1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
+		sql: pool(conns), aside: pool(asideConns), alone: func() *sql.DB { return pool(1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
 		free: semaphore.NewWeighted(int64(conns)), turns: newTurns(conns), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(), pulses: newPulses(),
 	}
 	if db.log == nil {
@@ -91,6 +92,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	if err := db.prepare(ctx, c); err != nil {
 		db.sql.Close()
+		db.aside.Close()
 		return nil, err
 	}
 	if c.Audit {
@@ -233,7 +235,7 @@ func (db *DB) loadTables(ctx context.Context) error {
 }
 
 // Close stores what is still to be recorded and gives the connections back.
-func (db *DB) Close() error { return errors.Join(db.audit.close(), db.sql.Close()) }
+func (db *DB) Close() error { return errors.Join(db.audit.close(), db.sql.Close(), db.aside.Close()) }
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
