@@ -585,6 +585,70 @@ CREATE TABLE subscription_owner (
 COMMENT ON TABLE subscription_owner IS 'Who has asked for a Subscription, and what only its endpoint is told';
 ALTER TABLE subscription_owner ADD CONSTRAINT subscription_owner_pkey PRIMARY KEY (handle);
 
+CREATE TABLE terminology_above (
+    system integer NOT NULL,
+    ordinal integer NOT NULL,
+    parents text[] NOT NULL,
+    above integer[] NOT NULL
+);
+COMMENT ON TABLE terminology_above IS 'Ancestors of concepts';
+ALTER TABLE terminology_above ADD CONSTRAINT terminology_above_pkey PRIMARY KEY (system, ordinal);
+
+CREATE TABLE terminology_concept (
+    system integer NOT NULL,
+    ordinal integer NOT NULL,
+    code text NOT NULL COLLATE "C",
+    folded text COLLATE "C",
+    display text NOT NULL,
+    definition text NOT NULL,
+    inactive boolean NOT NULL,
+    abstract boolean NOT NULL,
+    detail text NOT NULL
+);
+COMMENT ON TABLE terminology_concept IS 'Concepts of code systems in tables';
+ALTER TABLE terminology_concept ADD CONSTRAINT terminology_concept_pkey PRIMARY KEY (system, code);
+ALTER TABLE terminology_concept ADD CONSTRAINT terminology_concept_system_ordinal_key UNIQUE (system, ordinal);
+CREATE INDEX terminology_concept_folded ON terminology_concept USING btree (system, folded) WHERE (folded IS NOT NULL);
+
+CREATE TABLE terminology_set (
+    system integer NOT NULL,
+    kind text NOT NULL COLLATE "C",
+    key text NOT NULL COLLATE "C",
+    value text NOT NULL,
+    size integer NOT NULL,
+    members bytea NOT NULL,
+    CONSTRAINT terminology_set_size_check CHECK ((size > 0))
+);
+COMMENT ON TABLE terminology_set IS 'Sets of concepts by what they have in common';
+ALTER TABLE terminology_set ADD CONSTRAINT terminology_set_pkey PRIMARY KEY (system, kind, key);
+
+CREATE TABLE terminology_system (
+    system integer NOT NULL,
+    source text NOT NULL,
+    number integer NOT NULL,
+    state text NOT NULL,
+    kept boolean NOT NULL,
+    url text NOT NULL,
+    version text NOT NULL,
+    name text NOT NULL,
+    title text NOT NULL,
+    content text NOT NULL,
+    case_sensitive boolean NOT NULL,
+    hierarchy text NOT NULL,
+    language text NOT NULL,
+    supplements text NOT NULL,
+    properties text[] DEFAULT '{}'::text[] NOT NULL,
+    concepts integer DEFAULT 0 NOT NULL,
+    made timestamptz DEFAULT clock_timestamp() NOT NULL,
+    used timestamptz DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT terminology_system_state_check CHECK ((state = ANY (ARRAY['loading'::text, 'ready'::text, 'gone'::text])))
+);
+COMMENT ON TABLE terminology_system IS 'Code systems that are kept in tables';
+ALTER TABLE terminology_system ALTER COLUMN system ADD GENERATED ALWAYS AS IDENTITY ( SEQUENCE NAME terminology_system_system_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1 );
+ALTER TABLE terminology_system ADD CONSTRAINT terminology_system_pkey PRIMARY KEY (system);
+CREATE UNIQUE INDEX terminology_system_source ON terminology_system USING btree (source, number) WHERE (state = 'ready'::text);
+CREATE INDEX terminology_system_url ON terminology_system USING btree (url, version) WHERE (state = 'ready'::text);
+
 CREATE TABLE ver (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     updated timestamptz DEFAULT clock_timestamp() NOT NULL,

@@ -67,6 +67,9 @@ type name struct{ typ, url string }
 // The error is a fault of the layer, or of ours; it is not kept.
 func (c *Catalog) Find(ctx context.Context, typ, canonical string) (*Definition, error) {
 	url, version := split(canonical)
+	if version != "" && typ == "CodeSystem" && len(core().find(typ, canonical)) > 0 {
+		url, version = canonical, "" // some of v2 have a bar in their URL
+	}
 	key := name{typ, url}
 	if d := beside(ctx, key, version); d != nil && !isBase(key) {
 		return d, nil

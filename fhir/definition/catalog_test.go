@@ -581,3 +581,13 @@ func BenchmarkFind(b *testing.B) {
 		})
 	}
 }
+
+// TestFindBar finds the code systems of v2 whose URL has a bar in it.
+func TestFindBar(t *testing.T) {
+	t.Parallel()
+	const url = "http://terminology.hl7.org/CodeSystem/v2-0006|2.4"
+	d, err := NewCatalog(nil).Find(t.Context(), "CodeSystem", url)
+	if err != nil || d == nil || d.URL != url {
+		t.Errorf("%s is %v, %v", url, d, err)
+	}
+}

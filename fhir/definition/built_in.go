@@ -1,0 +1,13 @@
+package definition
+
+// BuiltIn returns the definitions of a type that come with the server, in the order of
+// their URLs; nil when there is none of that type.
+func (c *Catalog) BuiltIn(typ string) []*Definition {
+	var all []*Definition
+	for _, a := range core().entries {
+		if a.typ == typ {
+			all = append(all, c.builtIn(name{typ, a.url})...)
+		}
+	}
+	return all
+}
