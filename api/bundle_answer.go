@@ -72,7 +72,7 @@ func (p *processing) writtenEntry(r *interaction.Reply, preferred preferences) f
 		if gone {
 			status = http.StatusOK
 		}
-		e.Outcome = success(writeText(r.Method, r.Result, preferred.Dry)).JSON()
+		e.Outcome = success(writeText(r.Method, r.Result, preferred.Dry), r.Notes...).JSON()
 	case preferred.Return == "representation" && !gone && !r.Hidden:
 		e.Key, e.Stored, e.Meta = r.Key, r.Stored, fhir.Meta{Version: r.Number, Updated: r.Updated}
 	}

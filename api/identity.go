@@ -39,7 +39,11 @@ func (s *Server) identify(c *gin.Context, r route) error {
 // session returns the interactions of the request's sender. Without a Grant they
 // all refuse.
 func (s *Server) session(c *gin.Context) *interaction.Session {
-	return s.config.Engine.For(noteOf(c.Request).grant, s.originOf(c.Request))
+	session := s.config.Engine.For(noteOf(c.Request).grant, s.originOf(c.Request))
+	if parsePrefer(c.Request.Header.Values("Prefer")).Return == "OperationOutcome" {
+		return session.Advised()
+	}
+	return session
 }
 
 // originOf says where a request came from.

@@ -76,7 +76,7 @@ func TestAccessExplain(t *testing.T) {
 			t.Errorf("%s: %v", w.Body, err)
 		}
 	}
-	if w := by(s, "operator").ask("GET /fhir/Observation/visible1/$access-explain?token=visible1", ""); w.Code != 404 {
+	if w := by(s, "operator").ask("GET /fhir/Observation/visible1/$access-explain?token=visible1", ""); w.Code != 405 {
 		t.Errorf("a token in an address: %d %s", w.Code, w.Body)
 	}
 	if w := ask(newServer(t, Config{Caller: trustAll}), "POST /fhir/Observation/visible1/$access-explain", "{}", fhirJSON); w.Code != 404 && w.Code != 405 {

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -20,6 +22,24 @@ func places(routes []route) map[place][]route {
 				_, general := ofType(path)
 				at := place{method, general}
 				all[at] = append(all[at], r)
+			}
+		}
+	}
+	return all
+}
+
+// untaken returns the places of operations with the methods that nothing is served for,
+// where the name of the operation would be taken for an id.
+func untaken(served map[place][]route) []place {
+	var all []place
+	for at := range served {
+		if !strings.Contains(at.path, "$") || reservedBy(at.path) != nil {
+			continue
+		}
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			other := place{method, at.path}
+			if served[other] == nil && !slices.Contains(all, other) {
+				all = append(all, other)
 			}
 		}
 	}

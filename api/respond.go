@@ -79,7 +79,7 @@ func (s *Server) location(c *gin.Context, v *store.Version) {
 func (s *Server) answerWrite(c *gin.Context, status int, r interaction.Result, text string) error {
 	switch preferred := parsePrefer(c.Request.Header.Values("Prefer")).Return; {
 	case preferred == "OperationOutcome":
-		s.render(c, status, success(text).JSON())
+		s.render(c, status, success(text, r.Notes...).JSON())
 		return nil
 	case preferred == "minimal", r.Hidden:
 		c.Status(status)
@@ -109,8 +109,9 @@ func writeText(method string, r interaction.Result, dry bool) string {
 	return the + was + "updated."
 }
 
-func success(text string) *fhir.Outcome {
-	return &fhir.Outcome{Issues: []fhir.Issue{{Severity: fhir.Information, Code: fhir.Informational, Text: text}}}
+// success says that something was done, and what is to be noted about it.
+func success(text string, notes ...fhir.Issue) *fhir.Outcome {
+	return &fhir.Outcome{Issues: append([]fhir.Issue{{Severity: fhir.Information, Code: fhir.Informational, Text: text}}, notes...)}
 }
 
 // render answers with a resource, given as JSON, in the format that the request

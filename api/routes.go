@@ -85,7 +85,7 @@ func (s *Server) routes() []route {
 	if s.config.Purge {
 		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
 	}
-	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.searchRoutes(), s.conditionalRoutes())
+	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.validationRoutes(), s.formRoutes(), s.installRoutes(), s.terminologyRoutes(), s.searchRoutes(), s.conditionalRoutes())
 }
 
 // operationRoutes are those of operations on one resource.
@@ -135,6 +135,10 @@ func (s *Server) served(routes []route) conformance.Served {
 	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Security: s.config.Security}
 	if s.config.Engine != nil {
 		served.Parameters = s.config.Engine.Registry
+		for _, k := range s.config.Engine.CodeSystems() {
+			served.CodeSystems = append(served.CodeSystems, conformance.CodeSystem{URL: k.URL, Version: k.Version, Listed: k.Listed})
+		}
+		served.Expansion = expandNames()
 	}
 	if s.config.Subscriptions != nil {
 		for _, t := range subscription.Topics() {

@@ -146,8 +146,12 @@ func (s *Server) newRouter(routes []route) *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.HandleMethodNotAllowed = false
 	e.UseRawPath = false
-	for at, rs := range places(routes) {
+	served := places(routes)
+	for at, rs := range served {
 		e.Handle(at.method, base+at.path, s.chosen(rs))
+	}
+	for _, at := range untaken(served) {
+		e.Handle(at.method, base+at.path, s.handle(route{path: "", rule: public, serve: s.unserved}))
 	}
 	for _, p := range reservedPaths() {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

@@ -200,6 +200,8 @@ func TestBundleExamples(t *testing.T) {
 		if err := lines.Decode(&text); err != nil {
 			t.Fatal(err)
 		}
+		// One has a part of an extension by a name that its definition does not know.
+		text = bytes.ReplaceAll(text, []byte(`"url": "uri"`), []byte(`"url": "url"`))
 		var b bundle
 		if k := keyOf(t, text); k.Type == "Bundle" && json.Unmarshal(text, &b) == nil {
 			all[k.ID] = &b

@@ -29,6 +29,9 @@ type Served struct {
 	Operations []string // addresses of operations: "/$reindex", "/:type/:id/$meta", "/Patient/$export"
 	Topics     []string // canonical URLs of what subscriptions can be about
 
+	CodeSystems []CodeSystem // that come with the server
+	Expansion   []string     // parameters of ValueSet/$expand
+
 	// Security says how clients sign in; nil is that they do not.
 	Security *Security
 
@@ -157,6 +160,7 @@ type header struct {
 	Title          string         `json:"title"`
 	Status         string         `json:"status"`
 	Date           string         `json:"date"`
+	Description    string         `json:"description,omitempty"`
 	Kind           string         `json:"kind"`
 	Software       software       `json:"software"`
 	Implementation implementation `json:"implementation"`
@@ -317,12 +321,4 @@ func isNormative(typ string) bool {
 		return true
 	}
 	return false
-}
-
-type terminologyCapabilities struct {
-	header
-}
-
-func (s *Statements) terminology(base string) terminologyCapabilities {
-	return terminologyCapabilities{header: s.header("TerminologyCapabilities", base)}
 }

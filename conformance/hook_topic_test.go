@@ -15,7 +15,7 @@ import (
 func parties(t *testing.T, base, token string) {
 	t.Helper()
 	for _, id := range []string{"practice", "elsewhere"} {
-		put(t, base, token, "Organization/"+id, fmt.Sprintf(`{"resourceType":"Organization","id":%q}`, id))
+		put(t, base, token, "Organization/"+id, fmt.Sprintf(`{"resourceType":"Organization","id":%q,"name":%q}`, id, id))
 	}
 	put(t, base, token, "Patient/ada", `{"resourceType":"Patient","id":"ada","generalPractitioner":[{"reference":"Organization/practice"}]}`)
 }

@@ -140,7 +140,7 @@ func (l lot) directory(typ string) object {
 	case "Group":
 		return object{"type": "person", "actual": true, "member": l.members(), "managingEntity": l.ref("Organization")}
 	case "CareTeam":
-		return object{"status": l.pick("active", "active", "inactive"), "subject": l.patient(), "participant": []object{{"member": l.staff()}, {"member": l.ref("Practitioner", "Patient"), "onBehalfOf": l.ref("Organization")}}}
+		return object{"status": l.pick("active", "active", "inactive"), "subject": l.patient(), "participant": []object{{"member": l.staff()}, {"member": l.ref("Practitioner", "Patient")}, {"member": l.ref("Practitioner"), "onBehalfOf": l.ref("Organization")}}}
 	case "EpisodeOfCare":
 		return object{"status": l.pick("active", "finished"), "patient": l.patient(), "managingOrganization": l.ref("Organization"), "team": []object{l.ref("CareTeam")}}
 	}
@@ -185,7 +185,8 @@ func (l lot) clinical(typ string) object {
 	case "Medication":
 		return object{"code": l.concept()}
 	case "MedicationRequest":
-		return object{"status": "active", "intent": "order", "subject": l.patient(), "medicationReference": l.drug(), "requester": l.staff(), "contained": []object{{"resourceType": "Medication", "id": "m", "code": l.concept()}}}
+		return object{"status": "active", "intent": "order", "subject": l.patient(), "medicationReference": l.drug(), "requester": l.staff(), "contained": []object{{"resourceType": "Medication", "id": "m", "code": l.concept()}},
+			"supportingInformation": []object{{"reference": "#m"}}}
 	case "DiagnosticReport":
 		return object{"status": "final", "code": l.concept(), "subject": l.patient(), "performer": []object{l.staff()}, "result": l.refs("Observation"), "presentedForm": l.attachments(), "basedOn": l.refs("ServiceRequest")}
 	case "Device":
@@ -239,7 +240,8 @@ func (l lot) exchanged(typ string) object {
 		return object{"status": "current", "subject": l.patient(), "author": []object{l.staff()}, "custodian": l.ref("Organization"), "description": l.pick("letter", "scan"),
 			"content": []object{{"attachment": l.attachments()[0]}}, "context": object{"related": []object{l.ref("ServiceRequest", "Task")}}}
 	case "Questionnaire":
-		return object{"status": "active", "url": "http://forms/" + l.pick("a", "b"), "title": l.pick("Pain", "Sleep")}
+		return object{"status": "active", "url": "http://forms/" + l.pick("a", "b"), "title": l.pick("Pain", "Sleep"),
+			"item": []object{{"linkId": "1", "type": "attachment"}}}
 	case "QuestionnaireResponse":
 		return object{"status": l.pick("in-progress", "completed"), "subject": l.patient(), "author": l.ref("Practitioner", "Patient"), "source": l.ref("Patient", "RelatedPerson"), "questionnaire": "http://forms/" + l.pick("a", "b"),
 			"item": []object{{"linkId": "1", "answer": []object{{"valueAttachment": l.attachments()[0]}}}}, "basedOn": l.refs("ServiceRequest")}

@@ -18,6 +18,7 @@ import (
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
+	"github.com/openconsult/openconsult/fhir/terminology"
 	"github.com/openconsult/openconsult/migrations/pgtest"
 )
 
@@ -65,7 +66,9 @@ func (w *twin) serve(t *testing.T, audit bool, caller func(*http.Request) (acces
 		t.Fatal(err)
 	}
 	w.stores = append(w.stores, data)
-	engine := interaction.New(interaction.Config{Store: data, NewID: w.newID})
+	checks := interaction.NewChecks(data, terminology.Config{DB: w.db}, nil)
+	storeUnknown(checks)
+	engine := interaction.New(interaction.Config{Store: data, NewID: w.newID, Checks: checks})
 	s, err := api.New(api.Config{Engine: engine, BaseURL: twinsBase, Version: "test", Log: log, Purge: true, Caller: caller})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func TestMeaning(t *testing.T) {
 	t.Parallel()
 	m := newMeaning(t)
 	dsn := pgtest.New(t).DSN
-	base, stop := start(t, dsn, api.Config{})
+	base, stop := startWith(t, dsn, api.Config{}, manner{admit: trustAll, checks: storeUnknown})
 	m.open(base)
 	m.store(records(t))
 	m.arrange()
@@ -44,7 +44,7 @@ func TestMeaning(t *testing.T) {
 	m.ask(0, half)
 	stop()
 	analyze(t, dsn)
-	base, stop = start(t, dsn, api.Config{})
+	base, stop = startWith(t, dsn, api.Config{}, manner{admit: trustAll, checks: storeUnknown})
 	defer stop()
 	m.open(base)
 	m.arrange()

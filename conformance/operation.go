@@ -36,6 +36,25 @@ func descriptions() []description {
 		{"/:type/:id/$meta", resourceOperation + "meta", "GET [type]/[id]/$meta returns profiles, tags and labels."},
 		{"/:type/:id/$meta-add", resourceOperation + "meta-add", "POST [type]/[id]/$meta-add adds profiles, tags and labels, in a further version."},
 		{"/:type/:id/$meta-delete", resourceOperation + "meta-delete", "POST [type]/[id]/$meta-delete takes profiles, tags and labels away, in a further version. A label that hides the resource goes in this way only, and for who may."},
+		{"/:type/$validate", resourceOperation + "validate", "POST [type]/$validate says everything that is to be said of a resource, and with a mode, what would refuse it. Nothing is stored."},
+		{"/:type/:id/$validate", resourceOperation + "validate", "GET [type]/[id]/$validate says so of the resource that is stored; POST of one that would follow it."},
+		{"/QuestionnaireResponse/$validate-form", "", "POST QuestionnaireResponse/$validate-form says if answers are those to their Questionnaire, or to one that is sent with them. Nothing is stored."},
+		{"/QuestionnaireResponse/$extract", structuredCapture + "QuestionnaireResponse-extract", "POST QuestionnaireResponse/$extract gives what was answered as a transaction Bundle, by observations and by definitions."},
+		{"/QuestionnaireResponse/:id/$extract", structuredCapture + "QuestionnaireResponse-extract", "GET QuestionnaireResponse/[id]/$extract does so for answers that are stored."},
+		{"/Questionnaire/$populate", structuredCapture + "Questionnaire-populate", "POST Questionnaire/$populate fills a form in from what is known, by expressions and by observations."},
+		{"/Questionnaire/:id/$populate", structuredCapture + "Questionnaire-populate", "GET or POST Questionnaire/[id]/$populate does so for a form that is stored."},
+		{"/CodeSystem/$lookup", terminologyOperation + "CodeSystem-lookup", "GET or POST CodeSystem/$lookup says what a code means."},
+		{"/CodeSystem/$validate-code", terminologyOperation + "CodeSystem-validate-code", "GET or POST CodeSystem/$validate-code says if a code is one of a code system."},
+		{"/CodeSystem/:id/$validate-code", terminologyOperation + "CodeSystem-validate-code", "The same for a code system that is stored here."},
+		{"/CodeSystem/$subsumes", terminologyOperation + "CodeSystem-subsumes", "GET or POST CodeSystem/$subsumes says how two codes relate."},
+		{"/CodeSystem/:id/$subsumes", terminologyOperation + "CodeSystem-subsumes", "The same for a code system that is stored here."},
+		{"/ValueSet/$expand", terminologyOperation + "ValueSet-expand", "GET or POST ValueSet/$expand lists the codes of a value set, filtered by words and page by page."},
+		{"/ValueSet/:id/$expand", terminologyOperation + "ValueSet-expand", "The same for a value set that is stored here."},
+		{"/ValueSet/$validate-code", terminologyOperation + "ValueSet-validate-code", "GET or POST ValueSet/$validate-code says if a code is in a value set."},
+		{"/ValueSet/:id/$validate-code", terminologyOperation + "ValueSet-validate-code", "The same for a value set that is stored here."},
+		{"/ConceptMap/$translate", terminologyOperation + "ConceptMap-translate", "GET or POST ConceptMap/$translate says what a code is in another code system."},
+		{"/ConceptMap/:id/$translate", terminologyOperation + "ConceptMap-translate", "The same by a map that is stored here."},
+		{"/$install-package", "", "POST $install-package takes a FHIR package, as .tgz, and stores the definitions in it."},
 		{"/:type/:id/$access-explain", "", "POST [type]/[id]/$access-explain tells whoever runs the server why somebody sees the resource, or does not."},
 		{"/:type/:id/$purge", "", "POST [type]/[id]/$purge removes all versions but the current one, for good."},
 	}
@@ -46,6 +65,9 @@ const (
 	bulkData          = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 	backport          = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"
 	resourceOperation = "http://hl7.org/fhir/OperationDefinition/Resource-"
+
+	terminologyOperation = "http://hl7.org/fhir/OperationDefinition/"
+	structuredCapture    = "http://hl7.org/fhir/uv/sdc/OperationDefinition/"
 )
 
 // described fails when there is an operation that nothing is said of.

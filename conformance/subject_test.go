@@ -12,6 +12,7 @@ import (
 	"github.com/openconsult/openconsult/api"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
+	"github.com/openconsult/openconsult/fhir/terminology"
 	"github.com/openconsult/openconsult/migrations/pgtest"
 )
 
@@ -86,16 +87,20 @@ func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 func serveIdle(t *testing.T) *subject {
 	t.Helper()
 	return serveOn(t, func(s *subject, dsn string) (stop func()) {
-		s.base, stop = startWith(t, dsn, api.Config{}, manner{admit: trustAll, idle: true})
+		s.base, stop = startWith(t, dsn, api.Config{}, manner{admit: trustAll, idle: true, checks: storeUnknown})
 		return stop
 	})
 }
+
+// storeUnknown has answers to forms stored that nobody knows.
+func storeUnknown(c *interaction.Checks) { c.UnknownForms = true }
 
 // A manner is how a server under test works.
 type manner struct {
 	admit  func(*api.Config, *errands) // says who may do what
 	audits bool
 	idle   bool
+	checks func(*interaction.Checks) // changes what resources are held against
 }
 
 // startWith serves the resources of one database on an address of its own.
@@ -116,7 +121,16 @@ func startWith(t *testing.T, dsn string, c api.Config, m manner) (base string, s
 		t.Fatal(err)
 	}
 	x := &errands{data: data, dsn: dsn, grants: trustLocal, idle: m.idle}
-	c.Engine = interaction.New(interaction.Config{Store: data, Subscribe: x.hook()})
+	terms, err := sql.Open("postgres", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms.SetMaxOpenConns(2)
+	checks := interaction.NewChecks(data, terminology.Config{DB: terms}, nil)
+	if m.checks != nil {
+		m.checks(checks)
+	}
+	c.Engine = interaction.New(interaction.Config{Store: data, Subscribe: x.hook(), Checks: checks})
 	c.BaseURL = base
 	c.Version = "test"
 	m.admit(&c, x)
@@ -137,6 +151,6 @@ func startWith(t *testing.T, dsn string, c api.Config, m manner) (base string, s
 			t.Error(err)
 		}
 		// The database may be gone, which is no failure of the server.
-		_ = data.Close()
+		_ = errors.Join(data.Close(), terms.Close())
 	}
 }

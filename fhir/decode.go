@@ -10,7 +10,7 @@ import (
 
 const (
 	maxIssues = 100       // of one resource; further ones are counted, not listed
-	maxNodes  = 1_000_000 // elements of one resource
+	maxNodes  = 1_000_000 // elements of one resource, or as many as have leastText
 )
 
 // Decode reads one resource from JSON, which must be of the type named typ; an
@@ -124,7 +124,7 @@ func (d *decoder) whole() bool {
 // add appends a node as the last child of parent.
 func (d *decoder) add(parent int32, n node) (int32, bool) {
 	i := int32(len(d.tree.nodes))
-	if int(i) >= d.limit {
+	if int(i) >= d.limit && (d.parts != nil || d.pos-d.blanks < leastText*int(i)) {
 		return 0, d.fail(tooManyElements, "The resource has more than %d elements; divide it", d.limit)
 	}
 	n.parent = max(parent, 0)

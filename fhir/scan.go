@@ -9,6 +9,10 @@ import (
 // maxDepth bounds the nesting of JSON arrays and objects.
 const maxDepth = 64
 
+// leastText is how many bytes, whitespace aside, each element of a resource must have on
+// average if there are very many: what has less costs more memory than it is worth.
+const leastText = 12
+
 // A scanner reads JSON tokens strictly, by https://www.rfc-editor.org/rfc/rfc8259.
 // The first syntax error ends it: broken then says what and where.
 type scanner struct {
@@ -16,6 +20,7 @@ type scanner struct {
 	pos    int
 	depth  int
 	spaced bool    // there was whitespace between tokens
+	blanks int     // bytes of it
 	broken problem // Code is empty while all is well
 }
 
@@ -39,6 +44,7 @@ func (s *scanner) peek() byte {
 		switch c := s.src[s.pos]; c {
 		case ' ', '\n', '\t', '\r':
 			s.spaced = true
+			s.blanks++
 			s.pos++
 		default:
 			return c

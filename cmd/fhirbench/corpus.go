@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -100,8 +101,19 @@ var familyBeginnings = []string{
 
 var familyEndings = []string{"", "ley", "ton", "ford", "wood", "by", "ham", "well", "worth", "field", "man", "er"}
 
-func corpusForm(r *rand.Rand) string {
-	return fmt.Sprintf("%sQuestionnaire/fhirbench-%d|1.0.0", ours, r.IntN(corpusForms))
+func corpusForm(r *rand.Rand) string { return formNamed(corpusFormID(r.IntN(corpusForms))) }
+
+func corpusFormID(n int) string { return fmt.Sprintf("fhirbench-%d", n) }
+
+// publishCorpusForms makes the Questionnaires that the answers in a corpus name, or finds them as an earlier run has left
+// them.
+func publishCorpusForms(ctx context.Context, t target, clients int) error {
+	_, err := spread(ctx, clients, corpusForms, func(ctx context.Context, n int) error {
+		id := corpusFormID(n)
+		_, err := createOne(ctx, t, op{kind: update, typeName: "Questionnaire", id: id, body: encode(form(id))})
+		return err
+	})
+	return err
 }
 
 // corpusStatus draws the status of a Task: common ones, and one in a hundred that failed.

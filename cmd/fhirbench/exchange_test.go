@@ -286,8 +286,8 @@ func TestLoadWorkload(t *testing.T) {
 	if w := r.wayNamed(wayLoad); len(w.Rounds) != 2 || w.Rounds[0].Resources != 180 {
 		t.Errorf("%+v; want 2 rounds of 180 resources", w)
 	}
-	if len(s.log) != 100+2*180 || len(s.bodies) != len(s.log) {
-		t.Errorf("%d versions of %d resources, want 460 of as many", len(s.log), len(s.bodies))
+	if want := corpusForms + 100 + 2*180; len(s.log) != want || len(s.bodies) != want {
+		t.Errorf("%d versions of %d resources, want %d of as many", len(s.log), len(s.bodies), want)
 	}
 }
 

@@ -14,7 +14,6 @@ type question struct {
 
 const (
 	formID      = "fhirbench-online-consultation"
-	formURL     = ours + "Questionnaire/" + formID
 	formVersion = "1.0.0"
 )
 
@@ -93,12 +92,17 @@ type answerOption struct {
 	ValueCoding coding `json:"valueCoding"`
 }
 
-// form is the Questionnaire, for servers that check answers against it.
-func form() questionnaire {
+// formNamed is how answers name the Questionnaire with an id.
+func formNamed(id string) string { return formURL(id) + "|" + formVersion }
+
+func formURL(id string) string { return ours + "Questionnaire/" + id }
+
+// form is the Questionnaire with an id, for servers that check answers against it. All ask the same.
+func form(id string) questionnaire {
 	q := questionnaire{
 		ResourceType: "Questionnaire",
-		ID:           formID,
-		URL:          formURL,
+		ID:           id,
+		URL:          formURL(id),
 		Version:      formVersion,
 		Name:         "FhirbenchOnlineConsultation",
 		Title:        "Online consultation",

@@ -35,6 +35,9 @@ func compareLoads(ctx context.Context, c config, t *httpTarget, progress io.Writ
 	}
 	defer os.RemoveAll(dir)
 	b := &loadBench{config: c, httpTarget: t, dir: dir, seed: uint64(time.Now().UnixMilli())}
+	if err := publishCorpusForms(ctx, t, c.clients); err != nil {
+		return nil, err
+	}
 	n := max(c.perRound()/10, 100)
 	if _, err := b.load(ctx, n); err != nil {
 		return nil, err

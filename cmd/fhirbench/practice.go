@@ -104,7 +104,7 @@ func publishForm(ctx context.Context, t target, c config) error {
 	if c.typeName != "QuestionnaireResponse" && c.typeName != allTypes {
 		return nil
 	}
-	_, err := createOne(ctx, t, op{kind: update, typeName: "Questionnaire", id: formID, body: encode(form())})
+	_, err := createOne(ctx, t, op{kind: update, typeName: "Questionnaire", id: formID, body: encode(form(formID))})
 	return err
 }
 

@@ -43,7 +43,7 @@ func (d *draft) questionnaireResponse() questionnaireResponse {
 		ResourceType:  "QuestionnaireResponse",
 		ID:            d.id,
 		Identifier:    d.identifier("form"),
-		Questionnaire: formURL + "|" + formVersion,
+		Questionnaire: formNamed(formID),
 		Status:        "completed",
 		Subject:       subject,
 		Authored:      instant(d.changed(begun)),

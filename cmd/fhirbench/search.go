@@ -93,6 +93,9 @@ func fill(ctx context.Context, c config, t *httpTarget, set *corpus, progress io
 	if err != nil || a.ok() {
 		return err
 	}
+	if err := publishCorpusForms(ctx, t, c.clients); err != nil {
+		return err
+	}
 	began := time.Now()
 	_, err = spread(ctx, c.clients, int(set.size), func(ctx context.Context, n int) error {
 		if n > 0 && n%int(set.size/10) == 0 {

@@ -64,7 +64,7 @@ func TestSearchWorkload(t *testing.T) {
 			}
 		}
 	}
-	if len(s.stored) != 100 || s.pages < 2*(deepPage-2) {
-		t.Errorf("%d resources and %d further pages, want 100 and %d at least", len(s.stored), s.pages, 2*(deepPage-2))
+	if want := corpusForms + 100; len(s.stored) != want || s.pages < 2*(deepPage-2) {
+		t.Errorf("%d resources and %d further pages, want %d and %d at least", len(s.stored), s.pages, want, 2*(deepPage-2))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,15 +72,29 @@ func outcomeOf(err error) []byte {
 }
 
 // reason returns what an answer says is wrong, as an OperationOutcome. Elements of entry
-// i of a batch, if i is not negative, become those of the resource, of type typ.
+// i of a batch, if i is not negative, become those of the resource, of type typ; where
+// in the batch they stand is left out.
 func reason(status int, outcome []byte, i int, typ string) []byte {
 	var o struct {
 		ResourceType string `json:"resourceType"`
 	}
 	if err := json.Unmarshal(outcome, &o); err == nil && o.ResourceType == "OperationOutcome" {
+		if i >= 0 {
+			outcome = unplaced(outcome)
+		}
 		return bytes.ReplaceAll(outcome, fmt.Appendf(nil, "Bundle.entry[%d].resource", i), []byte(typ))
 	}
 	return outcomeOf(fmt.Errorf("the server answers %d %s and does not say why", status, http.StatusText(status)))
+}
+
+// unplaced returns an OperationOutcome of this server without lines and columns, which
+// are those of a Bundle that nobody has seen.
+func unplaced(outcome []byte) []byte {
+	const extension = `\{"url":"http://hl7\.org/fhir/StructureDefinition/operationoutcome-issue-(?:line|col)","valueInteger":\d+\}`
+	for _, part := range []string{`"extension":\[` + extension + `(?:,` + extension + `)*\],?`, extension + `,`, `,` + extension} {
+		outcome = regexp.MustCompile(part).ReplaceAll(outcome, nil)
+	}
+	return outcome
 }
 
 // post sends a Bundle. key makes it fit to be sent twice.

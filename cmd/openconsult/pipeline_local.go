@@ -52,9 +52,14 @@ func (p *inProcess) serve(ctx context.Context, s *settings, db *database, jobs b
 		return err
 	}
 	p.stop = append(p.stop, data.Close)
+	checks, closeChecks, err := openChecks(s, data, db)
+	if err != nil {
+		return err
+	}
+	p.stop = append(p.stop, closeChecks)
 	x := &errands{settings: s, log: log, dsn: db.dsn, base: inProcessBase(s), grants: trustLocal(operator), share: bulk.LocalJobs}
 	config := api.Config{
-		Engine:   interaction.New(interaction.Config{Store: data, Subscribe: x.subscribe}),
+		Engine:   interaction.New(interaction.Config{Store: data, Subscribe: x.subscribe, Checks: checks}),
 		Log:      log,
 		BaseURL:  s.BaseURL,
 		Version:  version(),

@@ -112,8 +112,16 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	if err != nil {
 		return err
 	}
+	checks, closeChecks, err := openChecks(s, l.data, db)
+	if err != nil {
+		return err
+	}
+	defer closeChecks()
 	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal("trusted"), share: bulk.LocalJobs}
-	engine := interaction.New(interaction.Config{Store: l.data, Subscribe: x.subscribe})
+	engine := interaction.New(interaction.Config{Store: l.data, Subscribe: x.subscribe, Checks: checks})
+	if err := installPackages(ctx, s, engine, log); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	config := api.Config{
 		Engine:   engine,
@@ -149,6 +157,7 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	log.Info("serving", "fhir", l.listener.Addr().String(), "admin", admin.address(), "version", version())
 	group.Go(func() error { return run(ctx, l.listener, server.Handler(), admin.notReady, log) })
 	group.Go(func() error { return admin.run(ctx, log) })
+	group.Go(func() error { return sweep(ctx, checks.Terms, log) })
 	x.run(ctx, group, l.data)
 	return errors.Join(group.Wait(), x.close())
 }

@@ -50,6 +50,13 @@ type settings struct {
 	DiskFree float64
 	Purge    bool
 
+	Validation           string
+	UnknownQuestionnaire string
+	RequireProfile       []string
+	Packages             []string
+	TerminologyServer    string
+	TerminologyToken     string
+
 	MaxBody   int64
 	MaxBundle int64
 	MaxBinary int64
@@ -80,6 +87,12 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.Float64Var(&s.DiskFree, "disk-free", 5, "percentage of the disk under --data-dir that must be free for writes")
 	f.BoolVar(&s.Purge, "purge", false, "serve $purge, which removes the earlier versions of a resource for good")
+	f.StringVar(&s.Validation, "validation", "full", "what is held against what is stored: full is invariants, codes, profiles and forms; structure is the structure alone")
+	f.StringVar(&s.UnknownQuestionnaire, "unknown-questionnaire", "refuse", "refuse or store answers to a Questionnaire that is not known; store warns")
+	f.StringSliceVar(&s.RequireProfile, "require-profile", nil, "profiles that all resources of a type must conform to, as Type=URL")
+	f.StringSliceVar(&s.Packages, "package", nil, "FHIR packages whose definitions are stored at the start: .tgz files or folders")
+	f.StringVar(&s.TerminologyServer, "terminology-server", "", "base URL of a FHIR terminology server that is asked about codes which are not known here")
+	f.StringVar(&s.TerminologyToken, "terminology-token-file", "", "file with the bearer token for it")
 	f.Int64Var(&s.MaxBody, "max-body", 5<<20, "bytes of a request body at most")
 	f.Int64Var(&s.MaxBundle, "max-bundle", 50<<20, "bytes of a Bundle at most")
 	f.Int64Var(&s.MaxBinary, "max-binary", 100<<20, "bytes of a Binary at most")
@@ -107,6 +120,11 @@ func (s *settings) check() error {
 	refuse(s.DSN == hidden, "--dsn is what openconsult config shows in place of the secret; give the DSN itself")
 	refuse(s.Conns < 0, "--conns is a number of connections, or 0 for four for each core")
 	refuse(!(s.DiskFree >= 0 && s.DiskFree <= 100), "--disk-free is a percentage, 0 to 100")
+	refuse(s.Validation != "full" && s.Validation != "structure", "--validation is full or structure")
+	refuse(s.UnknownQuestionnaire != "refuse" && s.UnknownQuestionnaire != "store", "--unknown-questionnaire is refuse or store")
+	if _, err := s.mandatory(); err != nil {
+		problems = append(problems, err)
+	}
 	refuse(min(s.MaxBody, s.MaxBundle, s.MaxBinary) < 1, "--max-body, --max-bundle and --max-binary are at least 1")
 	return errors.Join(problems...)
 }

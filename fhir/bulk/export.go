@@ -50,7 +50,7 @@ func (e *Engine) Export(ctx context.Context, g access.Grant, from interaction.Or
 	if a.Types, err = e.types(granted, x); err != nil {
 		return "", e.turnedAway(ctx, caller{g, from}, "export", err)
 	}
-	if a.Filters, err = e.filters(x, a.Types); err != nil {
+	if a.Filters, err = e.filters(ctx, x, a.Types); err != nil {
 		return "", err
 	}
 	if a.Elements, err = elements(x, a.Types); err != nil {
@@ -106,7 +106,7 @@ func (e *Engine) types(g access.Grant, x Export) ([]string, error) {
 
 // filters returns the queries of x by type. None may lead to other resources: those
 // are not known as they were.
-func (e *Engine) filters(x Export, types []string) (map[string][]string, error) {
+func (e *Engine) filters(ctx context.Context, x Export, types []string) (map[string][]string, error) {
 	all := map[string][]string{}
 	for _, f := range x.Filters {
 		typ, query, found := strings.Cut(f, "?")
@@ -116,7 +116,7 @@ func (e *Engine) filters(x Export, types []string) (map[string][]string, error) 
 			}
 			return nil, badValue("_typeFilter", "is a type that is exported, ?, and a search: Observation?status=final.")
 		}
-		if _, err := e.condition(typ, query, time.Now()); err != nil {
+		if _, err := e.condition(ctx, typ, query, time.Now()); err != nil {
 			return nil, err
 		}
 		all[typ] = append(all[typ], query)
@@ -125,7 +125,7 @@ func (e *Engine) filters(x Export, types []string) (map[string][]string, error) 
 }
 
 // condition reads a query on a type.
-func (e *Engine) condition(typ, query string, now time.Time) (search.Condition, error) {
+func (e *Engine) condition(ctx context.Context, typ, query string, now time.Time) (search.Condition, error) {
 	// A plus sign is one of a time zone: the address that it stood in was read already.
 	values, err := url.ParseQuery(strings.ReplaceAll(query, "+", "%2B"))
 	if err != nil {
@@ -137,7 +137,7 @@ func (e *Engine) condition(typ, query string, now time.Time) (search.Condition, 
 			params = append(params, search.Parameter{Name: name, Value: v})
 		}
 	}
-	q, err := e.Engine.Registry().Parse(search.Request{Types: []string{typ}, Params: params, Now: now})
+	q, err := e.Engine.Registry().ParseWith(ctx, e.Engine.Terminology(), search.Request{Types: []string{typ}, Params: params, Now: now})
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func (w *exportWork) advance() {
 func (w *exportWork) plan(ctx context.Context, g access.Grant, typ string) error {
 	x := store.Export{At: w.asked.At, Type: typ, Since: w.asked.Since, Patients: w.asked.Patients}
 	for _, query := range w.asked.Filters[typ] {
-		c, err := w.condition(typ, query, w.job.created)
+		c, err := w.condition(ctx, typ, query, w.job.created)
 		if err != nil {
 			return err
 		}

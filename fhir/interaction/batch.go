@@ -95,6 +95,7 @@ func (t *transaction) together(ctx context.Context, parts []*part) (again []*par
 	}
 	if len(changes) > 0 {
 		written, err := t.store.WriteEach(ctx, changes)
+		t.redefined()
 		if err != nil {
 			t.all(ctx, of, err)
 			written, of = nil, nil

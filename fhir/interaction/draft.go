@@ -50,7 +50,8 @@ func formerly(v *store.Version) (*former, error) {
 // A draft is a version that the caller may write.
 type draft struct {
 	store.Row
-	hidden bool // its writer may not read it
+	hidden bool         // its writer may not read it
+	notes  []fhir.Issue // what is not good about it
 }
 
 // A sketch is a write of which it has to be decided yet if the caller may do it.
@@ -82,6 +83,10 @@ func (s *Session) sketch(ctx context.Context, p proposal) (*sketch, error) {
 			return nil, err
 		}
 	}
+	notes, err := s.check(ctx, &p)
+	if err != nil {
+		return nil, err
+	}
 	row, err := s.store.Row(p.key, p.op, p.resource)
 	if err != nil {
 		return nil, err
@@ -90,7 +95,7 @@ func (s *Session) sketch(ctx context.Context, p proposal) (*sketch, error) {
 	if row.Trail = s.trail(p.interaction, p.key); row.Trail != nil {
 		row.Trail.Patients = subjects(row.Keys)
 	}
-	k := &sketch{draft: draft{Row: row}, old: p.old, with: row.Index.Members}
+	k := &sketch{draft: draft{Row: row, notes: notes}, old: p.old, with: row.Index.Members}
 	if s.grant.IsTrusted() {
 		k.Allowed = row.Gifts
 		return k, nil

@@ -11,6 +11,8 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/definition"
+	"github.com/openconsult/openconsult/fhir/questionnaire"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -27,6 +29,8 @@ type Config struct {
 	// refuse by an Outcome and change. Nil means that they are stored as they are,
 	// and nothing comes of them.
 	Subscribe func(context.Context, Subscribing) (*fhir.Resource, error)
+
+	Checks *Checks // what resources are held against; nil is their structure alone
 }
 
 // Subscribing is a Subscription that somebody wants to store.
@@ -45,6 +49,8 @@ type Engine struct {
 
 	hideStaff bool // from patients, in the audit
 	subscribe func(context.Context, Subscribing) (*fhir.Resource, error)
+	checks    *Checks
+	forms     *definition.Memo[*questionnaire.Form]
 }
 
 // New returns an Engine.
@@ -55,7 +61,7 @@ func New(c Config) *Engine {
 	if c.NewID == nil {
 		c.NewID = func() string { return newID(c.Now()) }
 	}
-	return &Engine{store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff, subscribe: c.Subscribe}
+	return &Engine{store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff, subscribe: c.Subscribe, checks: c.Checks, forms: &definition.Memo[*questionnaire.Form]{}}
 }
 
 // newID returns a UUID of version 7: milliseconds, then random bits.
@@ -84,18 +90,23 @@ type Origin struct {
 // without saying who asks.
 type Session struct {
 	*Engine
-	grant  access.Grant
-	origin Origin
+	grant     access.Grant
+	origin    Origin
+	advised   bool // results come with Notes
+	published bool // what is stored was published by others, and is taken as it is
 }
 
 // For returns the session of the caller who has g, for one request.
-func (e *Engine) For(g access.Grant, from Origin) *Session { return &Session{e, g, from} }
+func (e *Engine) For(g access.Grant, from Origin) *Session {
+	return &Session{Engine: e, grant: g, origin: from}
+}
 
 // A Result is what a write led to: the version that is current after it.
 type Result struct {
 	store.Version
 	Outcome store.Outcome
-	Hidden  bool // the caller may write it, but not read what it says
+	Hidden  bool         // the caller may write it, but not read what it says
+	Notes   []fhir.Issue // what is not good about it, for who is Advised
 }
 
 // settle turns what the store says about a write into a Result or an Outcome.

@@ -59,12 +59,19 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 		if s.grant.ReadsSelf(k) {
 			return nil
 		}
+	case InstallPackage:
+		if s.grant.Has(access.Administer) {
+			return nil
+		}
+		return fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Only who keeps the definitions may install packages.")
 	case Changes:
 		i = access.SearchType
-	case Meta:
-		i = access.Read
 	case MetaAdd, MetaDelete:
 		i = access.Update
+	case Meta, Lookup, ValidateCode, Subsumes, Expand, Translate:
+		i = access.Read
+	case Validate, ValidateForm, Populate, Extract:
+		i = s.anyOf(k.Type)
 	}
 	err := s.grant.Allow(i, k.Type)
 	if err == nil && isWrite(i) && s.grant.Withheld(k.Type) != nil {
@@ -77,6 +84,17 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 		}
 	}
 	return err
+}
+
+// anyOf returns what the caller may do with resources of a type: operations that only
+// look at what is sent are for who may create, change or read such resources.
+func (s *Session) anyOf(typ string) access.Interaction {
+	for _, i := range []access.Interaction{access.Create, access.Update} {
+		if s.grant.Allow(i, typ) == nil {
+			return i
+		}
+	}
+	return access.Read
 }
 
 // grantFor returns the grant by which the caller reads k. Who reads themselves

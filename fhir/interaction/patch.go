@@ -59,7 +59,7 @@ func (c Change) apply(typ string, doc []byte) ([]byte, error) {
 
 // wellFormed decodes a resource that did not come with the request.
 func wellFormed(typ string, doc []byte) (*fhir.Resource, error) {
-	r, err := fhir.Decode(typ, doc)
+	r, err := fhir.DecodeDerived(typ, doc)
 	if o := fhir.AsOutcome(err); o != nil {
 		o.Class = fhir.Unprocessable
 		return nil, o

@@ -41,6 +41,8 @@ type envelope struct {
 	Others []kept `json:"others,omitempty"` // results of entries that are not among those of the receipt, by entry
 	Read   []kept `json:"read,omitempty"`   // what was read beside
 	Count  int    `json:"count"`            // of entries
+
+	Notes map[int][]fhir.Issue `json:"notes,omitempty"` // what was not good, by entry
 }
 
 // A kept is the result of one entry.
@@ -73,9 +75,12 @@ func (t *transaction) kept(body []byte) (*store.Receipt, error) {
 	if t.Receipt == nil || t.Dry {
 		return nil, nil
 	}
-	e := envelope{Asked: t.Receipt.Asked, Count: len(t.parts)}
+	e := envelope{Asked: t.Receipt.Asked, Count: len(t.parts), Notes: map[int][]fhir.Issue{}}
 	for i := range t.parts {
 		p := &t.parts[i]
+		if p.sketch != nil && len(p.sketch.notes) > 0 && t.advised {
+			e.Notes[i] = p.sketch.notes
+		}
 		switch r := &p.reply.Result; {
 		case p.reply.Found != nil:
 			for _, v := range slices.Concat(p.reply.Found.Versions, p.reply.Found.Included) {
@@ -178,6 +183,11 @@ func (e *envelope) replies(r *store.Received) []Reply {
 			v.Op = store.Delete
 		}
 		all[i].Result, next = Result{Version: v, Outcome: w.Outcome}, next+1
+	}
+	for i, notes := range e.Notes {
+		if i < len(all) {
+			all[i].Notes = notes
+		}
 	}
 	return all
 }

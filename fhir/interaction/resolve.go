@@ -201,11 +201,11 @@ func (p *part) theOne(text string, found []store.Version) (string, error) {
 }
 
 // ask makes the criteria by the search parameters in force.
-func (t *transaction) ask() error {
+func (t *transaction) ask(ctx context.Context) error {
 	known := t.store.Registry()
 	t.criteria = t.criteria[:0]
 	ask := func(typ, criteria string) error {
-		where, err := known.Criteria(typ, criteria)
+		where, err := known.CriteriaWith(ctx, t.Terminology(), typ, criteria)
 		if err == nil {
 			err = t.mayAsk(where, []string{typ})
 		}

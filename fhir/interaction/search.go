@@ -63,7 +63,7 @@ func parametersRace() error {
 }
 
 func (s *Session) search(ctx context.Context, known *search.Registry, p Page) (Found, error) {
-	q, err := s.understand(known, p)
+	q, err := s.understand(ctx, known, p)
 	if err != nil {
 		return Found{}, err
 	}
@@ -76,8 +76,8 @@ func (s *Session) search(ctx context.Context, known *search.Registry, p Page) (F
 }
 
 // understand returns what p asks, if the caller may ask it.
-func (s *Session) understand(known *search.Registry, p Page) (*search.Query, error) {
-	q, err := known.Parse(p.Request)
+func (s *Session) understand(ctx context.Context, known *search.Registry, p Page) (*search.Query, error) {
+	q, err := known.ParseWith(ctx, s.Terminology(), p.Request)
 	if err != nil {
 		return nil, err
 	}

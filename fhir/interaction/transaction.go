@@ -42,6 +42,7 @@ func (s *Session) Transaction(ctx context.Context, b Bundle) ([]Reply, error) {
 		if err != nil {
 			return nil, t.failed(ctx, err)
 		}
+		t.redefined()
 		return t.replies(), t.performed(ctx)
 	}
 	return nil, t.refused(ctx, tooManyRaces())
@@ -94,7 +95,7 @@ func (t *transaction) perform(ctx context.Context) error {
 		return err
 	}
 	for range maxParameterRaces {
-		if err := t.ask(); err != nil {
+		if err := t.ask(ctx); err != nil {
 			return err
 		}
 		err := t.store.Atomically(ctx, t.Dry, t.within)
@@ -153,8 +154,9 @@ func (t *transaction) prepare(ctx context.Context, at ground) error {
 	if err := t.relink(); err != nil {
 		return err
 	}
+	beside := t.beside(ctx)
 	for _, p := range parts {
-		p.err = t.outline(ctx, p)
+		p.err = t.outline(beside, p)
 	}
 	if err := t.authorize(ctx, at, parts, t.decideAll); err != nil {
 		return err

@@ -256,7 +256,7 @@ func (p *part) settle(w store.Written) (raced bool) {
 		return false
 	}
 	p.reply.Result, p.err = settle(p.sketch.Row, w)
-	p.reply.Hidden = p.sketch.hidden
+	p.reply.Hidden, p.reply.Notes = p.sketch.hidden, p.sketch.notes
 	return false
 }
 

@@ -89,7 +89,7 @@ func (t *transaction) readOne(ctx context.Context, tx *store.Tx, p *part) error 
 // searchPage searches for p.
 func (t *transaction) searchPage(ctx context.Context, tx *store.Tx, p *part) error {
 	page := *p.Reading.Page
-	q, err := t.understand(t.store.Registry(), page)
+	q, err := t.understand(ctx, t.store.Registry(), page)
 	found := Found{Query: q}
 	switch {
 	case err != nil:

@@ -37,6 +37,7 @@ const (
 	maxEvaluations = 5_000
 	maxFilled      = 10_000 // items and answers
 	maxFound       = 1_000  // resources that one search adds
+	maxFoundByAll  = 3_000  // resources that all searches add
 )
 
 // Populate fills a Questionnaire in from what is known, as far as the form says how:

@@ -30,9 +30,11 @@ type evaluator struct {
 	now      time.Time
 	search   Search
 
-	compiled    map[string]*compiled   // by source; nil for what cannot be
-	found       map[string][]fhir.Node // by query
+	compiled    map[string]*compiled            // by source; nil for what cannot be
+	found       map[string][]fhir.Node          // by query
+	bundles     map[listing]fhirpath.Collection // of what was found
 	searches    int
+	taken       int // resources that were found
 	evaluations int
 	issues      []fhir.Issue
 	reported    map[fhir.Issue]bool
@@ -47,7 +49,7 @@ type compiled struct {
 
 func newEvaluator(form fhir.Node, now time.Time, search Search) *evaluator {
 	return &evaluator{root: form, now: now, search: search,
-		compiled: map[string]*compiled{}, found: map[string][]fhir.Node{}, reported: map[fhir.Issue]bool{}}
+		compiled: map[string]*compiled{}, found: map[string][]fhir.Node{}, bundles: map[listing]fhirpath.Collection{}, reported: map[fhir.Issue]bool{}}
 }
 
 // warn reports something about an element of the form once.

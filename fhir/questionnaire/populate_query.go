@@ -20,6 +20,24 @@ func (e *evaluator) query(ctx context.Context, s *scope, expression fhir.Node) (
 	if read {
 		return fhirpath.Collection{fhirpath.NodeItem(nodes[0])}, true
 	}
+	return e.bundle(expression, nodes)
+}
+
+// A listing names a list that is kept, by where it begins.
+type listing struct {
+	first *fhir.Node // nil for an empty one
+	n     int
+}
+
+// bundle returns what a search has found as one resource, which is made once.
+func (e *evaluator) bundle(expression fhir.Node, nodes []fhir.Node) (fhirpath.Collection, bool) {
+	of := listing{n: len(nodes)}
+	if len(nodes) > 0 {
+		of.first = &nodes[0]
+	}
+	if made, known := e.bundles[of]; known {
+		return made, true
+	}
 	src := []byte(`{"resourceType":"Bundle","type":"searchset"`)
 	for i, n := range nodes {
 		src = append(src, [...]string{`,"entry":[`, `,`}[min(i, 1)]...)
@@ -33,7 +51,9 @@ func (e *evaluator) query(ctx context.Context, s *scope, expression fhir.Node) (
 		e.warn(expression, fhir.Processing, "result-unusable", "What was found cannot be put into one Bundle: ask for less.")
 		return nil, false
 	}
-	return fhirpath.Collection{fhirpath.NodeItem(bundle.Root())}, true
+	made := fhirpath.Collection{fhirpath.NodeItem(bundle.Root())}
+	e.bundles[of] = made
+	return made, true
 }
 
 // each returns what an Expression gives, a resource at a time if it is a query; nothing
@@ -101,6 +121,11 @@ func (e *evaluator) run(ctx context.Context, at fhir.Node, query string) ([]fhir
 		e.warn(at, fhir.TooCostly, "too-much-found", "A search found more than %d resources; only these are used.", maxFound)
 		nodes = nodes[:maxFound]
 	}
+	if left := maxFoundByAll - e.taken; len(nodes) > left {
+		e.warn(at, fhir.TooCostly, "too-much-found", "The searches of the form found more than %d resources; only these are used.", maxFoundByAll)
+		nodes = nodes[:left]
+	}
+	e.taken += len(nodes)
 	e.found[query] = nodes
 	return nodes, true
 }

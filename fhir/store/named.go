@@ -14,7 +14,8 @@ import (
 
 // asideConns is how many connections there are for what is looked up in the midst of
 // other work, which may hold a connection and must not wait for another one of the
-// same pool.
+// same pool. They never read whole tables: of a few rows Postgres thinks that the quickest
+// way, but one may be a value set with 200,000 keys that has to be unpacked each time.
 const asideConns = 2
 
 // maxNamed bounds how many resources of one canonical URL are told of.

@@ -68,23 +68,26 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if conns == 0 {
 		conns = 4 * runtime.GOMAXPROCS(0)
 	}
-	connector, err := pq.NewConnector(withParameters(c.DSN))
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
 	patience := silence
 	if strings.Contains(c.DSN, "statement_timeout=") {
 		patience = 0 // statements may take longer than we know
 	}
-	connector.Dialer(dialer{silence: patience})
-	pool := func(conns int) *sql.DB {
+	connector, err := connecting(c.DSN, patience)
+	if err != nil {
+		return nil, err
+	}
+	indexed, err := connecting(c.DSN, patience, "enable_seqscan=off")
+	if err != nil {
+		return nil, err
+	}
+	pool := func(connector *pq.Connector, conns int) *sql.DB {
 		p := sql.OpenDB(connector)
 		p.SetMaxOpenConns(conns)
 		p.SetMaxIdleConns(conns)
 		return p
 	}
 	db := &DB{
-		sql: pool(conns), aside: pool(asideConns), alone: func() *sql.DB { return pool(1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
+		sql: pool(connector, conns), aside: pool(indexed, asideConns), alone: func() *sql.DB { return pool(connector, 1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
 		free: semaphore.NewWeighted(int64(conns)), turns: newTurns(conns), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(), pulses: newPulses(),
 	}
 	if db.log == nil {
@@ -101,13 +104,24 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
+// connecting returns what makes connections with some parameters beside those that all
+// of them have.
+func connecting(dsn string, patience time.Duration, more ...string) (*pq.Connector, error) {
+	connector, err := pq.NewConnector(withParameters(dsn, more...))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	connector.Dialer(dialer{silence: patience})
+	return connector, nil
+}
+
 // statementTimeout is after how long Postgres gives up a statement.
 const statementTimeout = 10 * time.Second
 
 // withParameters adds what every connection needs: binary parameters save a
 // round trip and the doubling of bytea as hex; the timeouts bound what a lost
-// client or a long statement can hold.
-func withParameters(dsn string) string {
+// client or a long statement can hold. More are parameters beside these.
+func withParameters(dsn string, more ...string) string {
 	separator, prefix := " ", ""
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		separator, prefix = "&", "?"
@@ -116,6 +130,7 @@ func withParameters(dsn string) string {
 		}
 	}
 	parameters := []string{"binary_parameters=yes", "connect_timeout=3", fmt.Sprintf("statement_timeout=%d", statementTimeout.Milliseconds()), "idle_in_transaction_session_timeout=10000", "jit=off", "max_parallel_workers_per_gather=0"}
+	parameters = append(parameters, more...)
 	kept := parameters[:0]
 	for _, p := range parameters {
 		if name, _, _ := strings.Cut(p, "="); !strings.Contains(dsn, name+"=") {

@@ -133,10 +133,8 @@ type page struct {
 }
 
 func (s *Service) page(ctx context.Context, v *composed, r ExpandRequest) (*page, error) {
-	if len(v.includes) == 1 && len(v.excludes) == 0 && v.problem == "" {
-		if k := v.includes[0]; k.system != "" && !k.listed && len(k.sets) == 0 {
-			return s.direct(ctx, v, r)
-		}
+	if v.isSelection() {
+		return s.direct(ctx, v, r)
 	}
 	p, err := s.all(ctx, computedKey{v, strings.Join(wordsOf(r.Filter), " "), r.ActiveOnly})
 	if err != nil {
@@ -153,6 +151,15 @@ func (s *Service) page(ctx context.Context, v *composed, r ExpandRequest) (*page
 	}
 	cut.members = p.members[from:to]
 	return &cut, nil
+}
+
+// isSelection reports whether v is a part of one code system and nothing else.
+func (v *composed) isSelection() bool {
+	if len(v.includes) != 1 || len(v.excludes) > 0 || v.problem != "" {
+		return false
+	}
+	k := v.includes[0]
+	return k.system != "" && !k.listed && len(k.sets) == 0
 }
 
 func tooLong() *fhir.Outcome {

@@ -62,7 +62,8 @@ func (s *Service) defined(ctx context.Context, d *definition.Definition) (system
 }
 
 // list returns the code system of a CodeSystem in memory, without its concepts if
-// they are many and there are tables for them.
+// they are many and there are tables for them. One that is only asked about, and not
+// stored, is no reason to write anything.
 func (s *Service) list(d *definition.Definition) (*listed, error) {
 	return s.lists.Get(d, func() (*listed, error) {
 		root, err := d.Root()
@@ -70,7 +71,7 @@ func (s *Service) list(d *definition.Definition) (*listed, error) {
 			return nil, err
 		}
 		l := listOf(d, root)
-		if s.config.DB != nil && len(l.all) >= s.large() {
+		if s.config.DB != nil && d.Number > 0 && len(l.all) >= s.large() {
 			return &listed{h: l.h, large: true}, nil
 		}
 		return l, nil

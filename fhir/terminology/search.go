@@ -18,15 +18,29 @@ func (s *Service) Codes(ctx context.Context, valueSet string, most int) ([]spec.
 	if v == nil {
 		return nil, fhir.Errorf(fhir.BadRequest, fhir.NotFound, "", "Name a value set that is known here; %s is not.", valueSet)
 	}
+	if v.isSelection() {
+		p, err := s.direct(ctx, v, ExpandRequest{Count: &most})
+		if err != nil {
+			return nil, err
+		}
+		if p.total > most {
+			return nil, tooMany(fhir.Unprocessable, most)
+		}
+		return codingsOf(p.members), nil
+	}
 	g := s.gathering(computedKey{}, most)
 	if err := g.set(ctx, v, g.add); err != nil {
 		return nil, err
 	}
-	codes := make([]spec.Coding, len(g.found))
-	for i, m := range g.found {
+	return codingsOf(g.found), nil
+}
+
+func codingsOf(members []memberOf) []spec.Coding {
+	codes := make([]spec.Coding, len(members))
+	for i, m := range members {
 		codes[i] = spec.Coding{System: m.system, Code: m.code}
 	}
-	return codes, nil
+	return codes
 }
 
 // Below returns a code and its descendants, for :below of a search. The error is an

@@ -23,6 +23,7 @@ type checker struct {
 
 	scope   *scope               // of the resource that is being walked
 	entries map[string]fhir.Node // of the root, a Bundle, by fullUrl; nil until asked for
+	systems map[string]bool      // code systems that were looked up
 }
 
 // A scope is what is known of a resource while it is walked.

@@ -9,7 +9,7 @@ import (
 // is no reason for one.
 func (c *checker) known(n fhir.Node) {
 	k := coding(n)
-	if !c.Warnings || c.config.Terms == nil || k.System == "" || k.Code == "" {
+	if !c.Warnings || c.config.Terms == nil || k.System == "" || k.Code == "" || !c.isLookedUp(k.System) {
 		return
 	}
 	display := k.Display
@@ -28,6 +28,21 @@ func (c *checker) known(n fhir.Node) {
 	if v := c.validate(k); v != nil && !v.Result {
 		c.advise(n.Child("display"), "display-mismatch", v.Message)
 	}
+}
+
+// mostSystems is how many code systems are asked about one resource.
+const mostSystems = 500
+
+// isLookedUp reports whether codes of a system are looked up: not of each one, if there
+// is no end to them.
+func (c *checker) isLookedUp(system string) bool {
+	if c.systems == nil {
+		c.systems = map[string]bool{}
+	}
+	if len(c.systems) < mostSystems {
+		c.systems[system] = true
+	}
+	return c.systems[system]
 }
 
 // validate returns what the code system says of k, nil when it is not known.

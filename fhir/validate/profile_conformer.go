@@ -29,7 +29,10 @@ type conformer struct {
 }
 
 // said is what is said once of an element, though several layers find it.
-type said struct{ expression, detail, text string }
+type said struct {
+	expression, detail, text string
+	refuses                  bool
+}
 
 // A trial is an element that is being held against a profile.
 type trial struct {
@@ -72,18 +75,18 @@ func (c *conformer) add(is fhir.Issue) {
 		c.failed = c.failed || is.Severity == fhir.Error
 		return
 	}
-	key := said{is.Expression, is.Detail, ""}
+	key := said{is.Expression, is.Detail, "", refuses(is)}
 	if is.Detail == "invariant" {
 		key.text = is.Text
 	}
-	if c.seen[key] || len(c.issues) > 2*maxIssues {
+	if c.seen[key] {
 		return
 	}
 	if c.seen == nil {
 		c.seen = map[said]bool{}
 	}
 	c.seen[key] = true
-	c.issues = append(c.issues, is)
+	c.checker.add(is)
 }
 
 // broken adds an error about n, which breaks k.

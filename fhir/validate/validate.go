@@ -51,6 +51,9 @@ type Options struct {
 // resource, and of the rules where one element breaks several. Of more than 100
 // issues the first that refuse are listed, and a last issue counts the rest. The error is that of a fault of ours.
 func (v *Validator) Check(ctx context.Context, root fhir.Node, o Options) ([]fhir.Issue, error) {
+	if issues := tooVaried(root, o.Profiles); issues != nil {
+		return issues, nil
+	}
 	c := newChecker(ctx, v, root, o)
 	if err := c.base(); err != nil {
 		return nil, err
