@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/definition"
 	"github.com/openconsult/openconsult/fhir/questionnaire"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -35,17 +36,26 @@ func NewChecks(db *store.DB, terms terminology.Config, mandatory map[string][]st
 	return c
 }
 
-// Stored is what is in a database, as a layer of definitions.
+// stored is what is in a database, as a layer of definitions. What a label hides is
+// none: who may not read it would learn what it says by what is refused.
 type stored struct{ db *store.DB }
 
 // Current implements definition.Layer.
 func (s stored) Current(ctx context.Context, typ, url string) ([]definition.Stamp, error) {
-	all, err := s.db.Named(ctx, typ, url)
+	all, err := s.db.Named(ctx, published(), typ, url)
 	stamps := make([]definition.Stamp, len(all))
 	for i, v := range all {
 		stamps[i] = definition.Stamp{Key: v.Key, Number: v.Number}
 	}
 	return stamps, err
+}
+
+// published returns the grant of who sees all that no label hides.
+func published() access.Grant {
+	return access.NewGrant(access.Terms{
+		Scopes:    []access.Scope{{Context: selfContext, Type: "*", Allows: access.MayRead | access.MaySearch}},
+		Standings: map[access.Context]access.Standing{selfContext: {All: true, Denied: access.DeniedLabels(nil, true)}},
+	})
 }
 
 // Load implements definition.Layer.

@@ -22,12 +22,12 @@ const asideConns = 2
 const maxNamed = 100
 
 // Named returns the current versions of the resources of a type that have a canonical
-// URL, without their content, whoever may see them. It may be called within
+// URL, without their content, as far as g shows them. It may be called within
 // [DB.Atomically].
-func (db *DB) Named(ctx context.Context, typ, canonical string) ([]Version, error) {
+func (db *DB) Named(ctx context.Context, g access.Grant, typ, canonical string) ([]Version, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, searchTime, errTooSlow)
 	defer cancel()
-	s := db.searching(db.aside, db.Registry(), access.Trusted(""))
+	s := db.searching(db.aside, db.Registry(), g)
 	defer s.turn.end()
 	where, err := s.registry.Criteria(typ, "url="+url.QueryEscape(search.Escape(canonical)))
 	if err != nil {

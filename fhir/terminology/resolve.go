@@ -44,7 +44,7 @@ func (s *Service) system(ctx context.Context, url, version string) (system, erro
 
 // defined returns the code system of a CodeSystem.
 func (s *Service) defined(ctx context.Context, d *definition.Definition) (system, error) {
-	l, err := s.list(d)
+	l, err := s.list(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,12 @@ func (s *Service) defined(ctx context.Context, d *definition.Definition) (system
 // list returns the code system of a CodeSystem in memory, without its concepts if
 // they are many and there are tables for them. One that is only asked about, and not
 // stored, is no reason to write anything.
-func (s *Service) list(d *definition.Definition) (*listed, error) {
+func (s *Service) list(ctx context.Context, d *definition.Definition) (*listed, error) {
 	return s.lists.Get(d, func() (*listed, error) {
+		// To decode a large one takes seconds, and what is in the tables need not be.
+		if t, err := s.tabledBefore(ctx, d); t != nil || err != nil {
+			return t, err
+		}
 		root, err := d.Root()
 		if err != nil {
 			return nil, err
@@ -76,6 +80,19 @@ func (s *Service) list(d *definition.Definition) (*listed, error) {
 		}
 		return l, nil
 	})
+}
+
+// tabledBefore returns a large code system without its concepts if it was read into the
+// tables at some time; nil if not.
+func (s *Service) tabledBefore(ctx context.Context, d *definition.Definition) (*listed, error) {
+	if s.config.DB == nil || d.Number == 0 || d.Key.ID == "" {
+		return nil, nil
+	}
+	t, err := s.open(ctx, s.config.DB, origin{source: d.Key.String(), number: d.Number})
+	if t == nil || err != nil {
+		return nil, err
+	}
+	return &listed{h: t.h, large: true}, nil
 }
 
 func (s *Service) large() int {

@@ -23,7 +23,7 @@ func (s *Service) supplemented(ctx context.Context, sys system, supplements []st
 		if d == nil {
 			continue
 		}
-		l, err := s.list(d)
+		l, err := s.list(ctx, d)
 		if err != nil {
 			return nil, err
 		}
