@@ -106,6 +106,7 @@ type Server struct {
 	memory    *semaphore.Weighted // for requests with large bodies
 	small     *semaphore.Weighted // for the others, a quarter beside it
 	signing   *semaphore.Weighted // for requests that belong to signing in, one each
+	heavy     *semaphore.Weighted // for operations that are sent something large, one each
 	listening *room               // for websockets
 	metadata  *conformance.Statements
 
@@ -122,7 +123,7 @@ func New(c Config) (*Server, error) {
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
-	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), listening: newRoom()}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), heavy: semaphore.NewWeighted(heavySlots()), listening: newRoom()}
 	routes := s.routes()
 	if err := checkRules(routes); err != nil {
 		return nil, err

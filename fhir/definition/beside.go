@@ -28,6 +28,11 @@ func Beside(ctx context.Context, all []*Definition) context.Context {
 	return context.WithValue(ctx, neighboursKey{}, n)
 }
 
+// Alone returns a context in which nothing is found that [Beside] has added.
+func Alone(ctx context.Context) context.Context {
+	return context.WithValue(ctx, neighboursKey{}, (*neighbours)(nil))
+}
+
 // beside returns the definition of ctx that a name and version mean, or nil.
 func beside(ctx context.Context, key name, version string) *Definition {
 	n, _ := ctx.Value(neighboursKey{}).(*neighbours)

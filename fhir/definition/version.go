@@ -19,7 +19,8 @@ func choose(all []*Definition, version string) *Definition {
 		})
 	}
 	if d := first(all, func(a, b *Definition) int {
-		return cmp.Or(compareBool(a.Version == version, b.Version == version), compareBool(a.isStored(), b.isStored()), compareActive(a, b))
+		// What comes with the server is what R4 means by its version, whatever is stored.
+		return cmp.Or(compareBool(a.Version == version, b.Version == version), compareBool(b.isStored(), a.isStored()), compareActive(a, b))
 	}); d == nil || d.Version == version {
 		return d
 	}

@@ -186,7 +186,8 @@ const (
 
 // compilePattern compiles a regular expression for matches, or for matchesFull if
 // whole. The engine is RE2: it takes linear time, and has no back references and
-// no looking around.
+// no looking around. What is wrong is told without the source, which may be put
+// together of what is in a resource.
 func compilePattern(source string, whole bool) (*pattern, error) {
 	if len(source) > maxPattern {
 		return nil, errorf(Limit, nowhere, "The regular expression has more than %d bytes: make it shorter.", maxPattern)
@@ -197,7 +198,7 @@ func compilePattern(source string, whole bool) (*pattern, error) {
 	}
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, errorf(Unsupported, nowhere, "%q is no regular expression of RE2: back references and looking around are not offered.", clip(source))
+		return nil, errorf(Unsupported, nowhere, "This is no regular expression of RE2: back references and looking around are not offered.")
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil || len(program.Inst) > maxProgram {
@@ -205,7 +206,7 @@ func compilePattern(source string, whole bool) (*pattern, error) {
 	}
 	compiled, err := regexp.Compile(text)
 	if err != nil {
-		return nil, errorf(Unsupported, nowhere, "%q is no regular expression of RE2.", clip(source))
+		return nil, errorf(Unsupported, nowhere, "This is no regular expression of RE2.")
 	}
 	return &pattern{compiled, len(program.Inst)}, nil
 }

@@ -132,7 +132,8 @@ func (s *Session) examineForm(ctx context.Context, r *fhir.Resource, found []fhi
 	switch {
 	case r.Type() == "Questionnaire":
 		_, issues := questionnaire.Compile(r.Root())
-		return issues, nil, nil
+		same, err := s.sameForm(ctx, r)
+		return append(issues, same...), nil, err
 	case r.Type() != "QuestionnaireResponse" || slices.ContainsFunc(found, isError):
 		return nil, nil, nil
 	}
@@ -147,6 +148,23 @@ func (s *Session) examineForm(ctx context.Context, r *fhir.Resource, found []fhi
 	return c.Issues, c.Resource, err
 }
 
+// sameForm says if another form has the URL and the version of r: answers to the one
+// would be held against the other.
+func (s *Session) sameForm(ctx context.Context, r *fhir.Resource) ([]fhir.Issue, error) {
+	own := definition.Of(r.Root())
+	if own.URL == "" {
+		return nil, nil
+	}
+	known, err := s.checks.Definitions.Find(definition.Alone(ctx), own.Type, own.Canonical())
+	if err != nil || known == nil || known.Number == 0 || known.Version != own.Version || known.Key.ID == r.ID() {
+		return nil, err
+	}
+	i := fhir.At(r.Root().Child("url"))
+	i.Code, i.Detail, i.Rule = fhir.Duplicate, "canonical-duplicate", "https://fhir.openconsult.example/rule/canonical-duplicate"
+	i.Text = fmt.Sprintf("%s has this url and version already; change that one, or give this one another version.", known.Key)
+	return []fhir.Issue{i}, nil
+}
+
 // form returns the form that a response answers; nil with what is wrong when it is not
 // known.
 func (s *Session) form(ctx context.Context, response fhir.Node) (*questionnaire.Form, fhir.Issue, error) {
@@ -158,6 +176,9 @@ func (s *Session) form(ctx context.Context, response fhir.Node) (*questionnaire.
 	d, err := s.formOf(ctx, response, canonical)
 	if err != nil {
 		return nil, fhir.Issue{}, err
+	}
+	if canonical[0] == '#' && !s.checks.UnknownForms {
+		return nil, s.formless(at, fhir.NotFound, "questionnaire-contained", "A form that comes within its answers is nobody else's; name one that is stored here, by its canonical URL and version."), nil
 	}
 	if d == nil {
 		return nil, s.formless(at, fhir.NotFound, "questionnaire-not-found", "This Questionnaire is not known here in this version; store it first, or name one that is."), nil

@@ -110,13 +110,25 @@ func (a inquired) Codes(ctx context.Context, valueSet string, most int) ([]spec.
 		return nil, err
 	}
 	if stored == nil {
-		return nil, fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "There is no such ValueSet.")
+		return nil, noValueSet()
 	}
 	set, err := fhir.DecodeDerived("ValueSet", stored)
 	if err != nil {
 		return nil, err
 	}
-	return a.checks.Terms.Codes(ctx, definition.Of(set.Root()).Canonical(), most)
+	canonical := definition.Of(set.Root()).Canonical()
+	known, err := a.checks.Definitions.Find(ctx, "ValueSet", canonical)
+	if err != nil {
+		return nil, err
+	}
+	if known == nil || known.Key != r.Key { // a label hides it, or it has no canonical URL
+		return nil, noValueSet()
+	}
+	return a.checks.Terms.Codes(ctx, canonical, most)
+}
+
+func noValueSet() error {
+	return fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "There is no such ValueSet with a canonical URL.")
 }
 
 // Below implements search.Terminology.

@@ -35,9 +35,10 @@ type Populated struct {
 const (
 	maxSearches    = 50
 	maxEvaluations = 5_000
-	maxFilled      = 10_000 // items and answers
-	maxFound       = 1_000  // resources that one search adds
-	maxFoundByAll  = 3_000  // resources that all searches add
+	maxFilled      = 10_000  // items and answers
+	maxFound       = 1_000   // resources that one search adds
+	maxFoundByAll  = 3_000   // resources that all searches add
+	maxBytesByAll  = 4 << 20 // bytes that these have
 )
 
 // Populate fills a Questionnaire in from what is known, as far as the form says how:

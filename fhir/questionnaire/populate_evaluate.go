@@ -35,6 +35,7 @@ type evaluator struct {
 	bundles     map[listing]fhirpath.Collection // of what was found
 	searches    int
 	taken       int // resources that were found
+	bytes       int // that they have
 	evaluations int
 	issues      []fhir.Issue
 	reported    map[fhir.Issue]bool

@@ -106,6 +106,9 @@ func (e *evaluator) run(ctx context.Context, at fhir.Node, query string) ([]fhir
 	case e.searches == maxSearches:
 		e.warn(at, fhir.TooCostly, "too-many-searches", "The form needs more than %d searches; what needs more is left empty.", maxSearches)
 		return nil, false
+	case e.taken >= maxFoundByAll || e.bytes >= maxBytesByAll:
+		e.warnExcess(at)
+		return nil, false
 	}
 	e.searches++
 	nodes, err := e.search(ctx, query)
@@ -121,13 +124,25 @@ func (e *evaluator) run(ctx context.Context, at fhir.Node, query string) ([]fhir
 		e.warn(at, fhir.TooCostly, "too-much-found", "A search found more than %d resources; only these are used.", maxFound)
 		nodes = nodes[:maxFound]
 	}
-	if left := maxFoundByAll - e.taken; len(nodes) > left {
-		e.warn(at, fhir.TooCostly, "too-much-found", "The searches of the form found more than %d resources; only these are used.", maxFoundByAll)
-		nodes = nodes[:left]
+	e.found[query] = e.take(at, nodes)
+	return e.found[query], true
+}
+
+// take returns as many of nodes as there is room for.
+func (e *evaluator) take(at fhir.Node, nodes []fhir.Node) []fhir.Node {
+	for i, n := range nodes {
+		if e.taken == maxFoundByAll || e.bytes > maxBytesByAll {
+			e.warnExcess(at)
+			return nodes[:i]
+		}
+		e.taken++
+		e.bytes += len(n.Raw())
 	}
-	e.taken += len(nodes)
-	e.found[query] = nodes
-	return nodes, true
+	return nodes
+}
+
+func (e *evaluator) warnExcess(at fhir.Node) {
+	e.warn(at, fhir.TooCostly, "too-much-found", "The searches of the form found more than %d resources or %d bytes; only these are used.", maxFoundByAll, maxBytesByAll)
 }
 
 // resolve returns what a literal reference to this server points to.

@@ -21,7 +21,7 @@ type binding struct {
 
 // Value sets of grammars.
 const (
-	allLanguages = "http://hl7.org/fhir/ValueSet/all-languages" // the one beyond which a preferred language never goes
+	allLanguages = "http://hl7.org/fhir/ValueSet/all-languages|4.0.1" // the one beyond which a preferred language never goes
 	mediaTypes   = "http://hl7.org/fhir/ValueSet/mimetypes"
 )
 
@@ -53,9 +53,9 @@ func newBinding(e *spec.Element) *binding {
 func maxUnits(t *spec.Type) string {
 	switch t.Name {
 	case "Age", "Duration":
-		return "http://hl7.org/fhir/ValueSet/all-time-units"
+		return "http://hl7.org/fhir/ValueSet/all-time-units|4.0.1"
 	case "Distance":
-		return "http://hl7.org/fhir/ValueSet/all-distance-units"
+		return "http://hl7.org/fhir/ValueSet/all-distance-units|4.0.1"
 	}
 	return ""
 }

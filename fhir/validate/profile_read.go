@@ -133,7 +133,7 @@ func (k *constraint) bindsAlready(b profileBinding) bool {
 	if e == nil {
 		return false
 	}
-	if base := newBinding(e); base != nil && base.valueSet == b.valueSet && base.required == b.required {
+	if base := newBinding(e); base != nil && unversioned(base.valueSet) == unversioned(b.valueSet) && base.required == b.required {
 		return b.required || b.extensible
 	}
 	return e.Binding != nil && e.Binding.Strength == spec.Required && b.required && e.Binding.ValueSet == b.valueSet
@@ -172,4 +172,10 @@ func (k *constraint) isInherited(key string) bool {
 		}
 	}
 	return key == "ele-1" || key == "ext-1"
+}
+
+// unversioned returns a canonical URL without its version.
+func unversioned(canonical string) string {
+	url, _, _ := strings.Cut(canonical, "|")
+	return url
 }

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/openconsult/openconsult/fhir"
+)
+
+// What an operation may be sent before it counts as heavy, and how long such a one
+// waits for its turn.
+const (
+	lightBody  = 64 << 10
+	heavyAfter = 2 * time.Second
+)
+
+// heavySlots is how many heavy operations go on at once: one for each core but one, so
+// that there is always one for everybody else.
+func heavySlots() int64 { return int64(max(1, runtime.GOMAXPROCS(0)-1)) }
+
+// inTurn has those of routes that are sent something large wait for one another: forms,
+// code systems and profiles that come with the request take thirty times their size in
+// memory, and seconds, whoever sends them.
+func (s *Server) inTurn(routes []route) []route {
+	for i := range routes {
+		serve := routes[i].serve
+		routes[i].serve = func(c *gin.Context) error {
+			if c.Request.ContentLength >= 0 && c.Request.ContentLength <= lightBody {
+				return serve(c)
+			}
+			ctx, cancel := context.WithTimeout(c.Request.Context(), heavyAfter)
+			defer cancel()
+			if err := s.heavy.Acquire(ctx, 1); err != nil {
+				return fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "Others are having large definitions looked at; send the request again later, or store the definition and name it.")
+			}
+			defer s.heavy.Release(1)
+			return serve(c)
+		}
+	}
+	return routes
+}
