@@ -35,6 +35,7 @@ func tuned(memory, disk int64) map[string]string {
 		"work_mem":                            megabytes(clamp(memory/256, 4*mib, 32*mib)),
 		"max_wal_size":                        megabytes(clamp(disk/10, gib, 8*gib)),
 		"checkpoint_timeout":                  "15min",
+		"autovacuum_naptime":                  "5s", // statements that were planned while tables were empty are slow until they are analysed
 		"random_page_cost":                    "1.1",
 		"jit":                                 "off",
 		"wal_level":                           "replica",
