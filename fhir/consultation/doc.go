@@ -1,0 +1,17 @@
+// Package consultation holds the rules of the conversation between patient, practice
+// and specialist. They are tables and pure functions: values in, values out. Times, ids
+// and facts come in as arguments.
+//
+// The Task is the conversation. [ReadTask] takes from it what the rules look at, and
+// [RolesOf] says what the caller is in it. [Decide] says what becomes of a Task that a
+// client wants to create or change: [Decision.Write] gives what is to be stored, a
+// [Refusal] the moves that the caller may make instead. [AvailableActions] lists those.
+// Which moves there are stands in task-machine.json. [Forward] and [ConvertToReferral]
+// make a Task that takes the place of another, or grows out of one.
+//
+// Messages, receipts and reply policies are judged before they are stored, forms that
+// are submitted are triaged, and clocks count the opening hours until an answer is due.
+//
+// A Task whose code is none of our kinds is plain FHIR: no rule of this package applies
+// to it. https://hl7.org/fhir/R4/task.html
+package consultation
