@@ -80,7 +80,7 @@ func (c *checker) calculateIn(ctx context.Context, it *item, p *place, f *fillin
 	expected, ok := c.expected(ctx, it, p)
 	switch {
 	case !ok:
-	case len(entries) > 0 && entries[0].values() > 0:
+	case len(entries) > 0 && (entries[0].values() > 0 || len(entries[0].answers) > 0 && len(expected) > 0):
 		if !c.agrees(it, expected, entries[0]) {
 			c.wrong[entries[0].sent] = true
 		}

@@ -175,6 +175,8 @@ func TestCalculated(t *testing.T) {
 			response("in-progress", answer("c", `"valueInteger":3`), answer("b", `"valueInteger":2`), answer("a", `"valueInteger":1`))},
 		{"wrong", chain, response("completed", answer("c", `"valueInteger":3`), answer("b", `"valueInteger":3`), answer("a", `"valueInteger":1`)),
 			"invariant calculated-mismatch c\ninvariant calculated-mismatch b", ""},
+		{"withheld", chain, response("completed", answer("b", `"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}]`), answer("a", `"valueInteger":1`)),
+			"invariant calculated-mismatch b", ""},
 		{"not to be known", chain, response("completed"), "", ""},
 		{"made up", chain, response("completed", answer("b", `"valueInteger":2`)), "invariant calculated-mismatch b",
 			response("completed", answer("c", `"valueInteger":3`), answer("b", `"valueInteger":2`))},
