@@ -70,6 +70,9 @@ func (l lot) body(name string) object {
 	typ, id, _ := strings.Cut(name, "/")
 	o := l.content(typ)
 	o["resourceType"], o["id"] = typ, id
+	if typ == "Questionnaire" { // of which no two have the same url
+		o["url"] = "http://forms/" + id
+	}
 	if typ != "Binary" {
 		o["identifier"] = []object{{"system": "http://ids", "value": id}, {"system": "http://of", "value": l.pick("a", "b", "c", "d")}}
 	}
@@ -240,10 +243,10 @@ func (l lot) exchanged(typ string) object {
 		return object{"status": "current", "subject": l.patient(), "author": []object{l.staff()}, "custodian": l.ref("Organization"), "description": l.pick("letter", "scan"),
 			"content": []object{{"attachment": l.attachments()[0]}}, "context": object{"related": []object{l.ref("ServiceRequest", "Task")}}}
 	case "Questionnaire":
-		return object{"status": "active", "url": "http://forms/" + l.pick("a", "b"), "title": l.pick("Pain", "Sleep"),
+		return object{"status": "active", "title": l.pick("Pain", "Sleep"),
 			"item": []object{{"linkId": "1", "type": "attachment"}}}
 	case "QuestionnaireResponse":
-		return object{"status": l.pick("in-progress", "completed"), "subject": l.patient(), "author": l.ref("Practitioner", "Patient"), "source": l.ref("Patient", "RelatedPerson"), "questionnaire": "http://forms/" + l.pick("a", "b"),
+		return object{"status": l.pick("in-progress", "completed"), "subject": l.patient(), "author": l.ref("Practitioner", "Patient"), "source": l.ref("Patient", "RelatedPerson"), "questionnaire": "http://forms/questionnaire-" + l.pick("0", "1", "2"),
 			"item": []object{{"linkId": "1", "answer": []object{{"valueAttachment": l.attachments()[0]}}}}, "basedOn": l.refs("ServiceRequest")}
 	case "ServiceRequest":
 		return object{"status": l.pick("draft", "active", "completed", "revoked"), "intent": "order", "code": l.concept(), "subject": l.patient(), "requester": l.staff(),

@@ -255,18 +255,33 @@ func (t *transaction) beside(ctx context.Context) context.Context {
 	return definition.Beside(ctx, all)
 }
 
+// largeFrom is from how many bytes on a code system is made ready before it is asked.
+const largeFrom = 1 << 20
+
+// largeSystem returns the canonical URL of r if it is a large code system.
+func largeSystem(r *fhir.Resource) string {
+	if r.Type() != "CodeSystem" || len(r.Source()) < largeFrom {
+		return ""
+	}
+	return definition.Of(r.Root()).Canonical()
+}
+
 // redefined makes sure that what was written is found as it is now.
-func (s *Session) redefined(typ string) {
-	if s.checks != nil && isDefinition(typ) {
-		s.checks.Definitions.Forget(typ, "")
+func (s *Session) redefined(d draft) {
+	if s.checks == nil || !isDefinition(d.Key.Type) {
+		return
+	}
+	s.checks.Definitions.Forget(d.Key.Type, "")
+	if d.large != "" {
+		s.checks.Terms.Prepare(d.large)
 	}
 }
 
 // redefined does so for everything that t has written.
 func (t *transaction) redefined() {
-	for i := range t.Entries {
-		if t.Entries[i].Reading == nil {
-			t.Session.redefined(t.Entries[i].Key.Type)
+	for i := range t.parts {
+		if k := t.parts[i].sketch; k != nil {
+			t.Session.redefined(k.draft)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (s *Session) put(ctx context.Context, d draft, expect store.Expect) (Result
 	if err != nil {
 		return Result{}, err
 	}
-	s.redefined(d.Key.Type)
+	s.redefined(d)
 	done, err := settle(d.Row, w)
 	done.Hidden, done.Notes = d.hidden, d.notes
 	return done, err

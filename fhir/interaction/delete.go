@@ -85,7 +85,7 @@ func (s *Session) mayDelete(ctx context.Context, v *store.Version) error {
 
 func (s *Session) deleted(ctx context.Context, k fhir.Key, expect store.Expect, t *store.Trail) (Result, error) {
 	w, err := s.store.Delete(ctx, k, expect, s.grant.Client(), t)
-	s.redefined(k.Type)
+	s.redefined(draft{Row: store.Row{Key: k}})
 	if err != nil {
 		return Result{}, err
 	}

@@ -52,6 +52,7 @@ type draft struct {
 	store.Row
 	hidden bool         // its writer may not read it
 	notes  []fhir.Issue // what is not good about it
+	large  string       // canonical URL of a code system that takes long to be made ready; empty for all else
 }
 
 // A sketch is a write of which it has to be decided yet if the caller may do it.
@@ -95,7 +96,7 @@ func (s *Session) sketch(ctx context.Context, p proposal) (*sketch, error) {
 	if row.Trail = s.trail(p.interaction, p.key); row.Trail != nil {
 		row.Trail.Patients = subjects(row.Keys)
 	}
-	k := &sketch{draft: draft{Row: row, notes: notes}, old: p.old, with: row.Index.Members}
+	k := &sketch{draft: draft{Row: row, notes: notes, large: largeSystem(p.resource)}, old: p.old, with: row.Index.Members}
 	if s.grant.IsTrusted() {
 		k.Allowed = row.Gifts
 		return k, nil

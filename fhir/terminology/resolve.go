@@ -2,6 +2,7 @@ package terminology
 
 import (
 	"context"
+	"strings"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/definition"
@@ -140,4 +141,23 @@ func (s *Service) listable(ctx context.Context, canonical string) (*composed, er
 
 func (s *Service) composed(d *definition.Definition) (*composed, error) {
 	return s.sets.Get(d, func() (*composed, error) { return compose(d) })
+}
+
+// Prepare makes a code system ready, named by its canonical URL, in the background: who
+// asks it first does not wait for a large one to be read in. One is made ready at a
+// time; others are when they are asked.
+func (s *Service) Prepare(canonical string) {
+	if !s.preparing.TryAcquire(1) {
+		return
+	}
+	go func() {
+		defer s.preparing.Release(1)
+		url, version, _ := strings.Cut(canonical, "|")
+		ctx, cancel := context.WithTimeout(context.Background(), readingFor)
+		defer cancel()
+		// A panic here would be the end of the server; who asks meets it again and is
+		// told, as of any error.
+		defer func() { _ = recover() }()
+		_, _ = s.system(ctx, url, version)
+	}()
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/openconsult/openconsult/fhir/definition"
 )
 
@@ -32,11 +34,13 @@ type Service struct {
 	maps     definition.Memo[*conceptMap]
 	sets     definition.Memo[*composed]
 	computed *recent[computedKey, *page] // expansions
+
+	preparing *semaphore.Weighted // for code systems that are made ready
 }
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{config: c, computed: newRecent[computedKey, *page](maxKept)}
+	return &Service{config: c, computed: newRecent[computedKey, *page](maxKept), preparing: semaphore.NewWeighted(1)}
 }
 
 // A Coding is a code of a code system.
