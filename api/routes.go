@@ -85,7 +85,7 @@ func (s *Server) routes() []route {
 	if s.config.Purge {
 		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
 	}
-	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.inTurn(s.validationRoutes()), s.inTurn(s.formRoutes()), s.inTurn(s.installRoutes()), s.inTurn(s.terminologyRoutes()), s.searchRoutes(), s.conditionalRoutes())
+	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.inTurn(s.validationRoutes()), s.inTurn(s.formRoutes()), s.inTurn(s.installRoutes()), s.serviceRoutes(), s.inTurn(s.terminologyRoutes()), s.searchRoutes(), s.conditionalRoutes())
 }
 
 // operationRoutes are those of operations on one resource.

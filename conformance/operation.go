@@ -54,6 +54,7 @@ func descriptions() []description {
 		{"/ValueSet/:id/$validate-code", terminologyOperation + "ValueSet-validate-code", "The same for a value set that is stored here."},
 		{"/ConceptMap/$translate", terminologyOperation + "ConceptMap-translate", "GET or POST ConceptMap/$translate says what a code is in another code system."},
 		{"/ConceptMap/:id/$translate", terminologyOperation + "ConceptMap-translate", "The same by a map that is stored here."},
+		{"/HealthcareService/:id/$due", "", "GET HealthcareService/[id]/$due?kind=consultation&priority=urgent says by when the service answers what is asked now, or at start, and which hours count."},
 		{"/$install-package", "", "POST $install-package takes a FHIR package, as .tgz, and stores the definitions in it."},
 		{"/:type/:id/$access-explain", "", "POST [type]/[id]/$access-explain tells whoever runs the server why somebody sees the resource, or does not."},
 		{"/:type/:id/$purge", "", "POST [type]/[id]/$purge removes all versions but the current one, for good."},

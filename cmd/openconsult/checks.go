@@ -46,7 +46,7 @@ func openChecks(s *settings, data *store.DB, db *database) (checks *interaction.
 	checks = interaction.NewChecks(data, terminology.Config{
 		DB: pool, External: strings.TrimRight(s.TerminologyServer, "/"), Client: &http.Client{Timeout: terminologyTimeout}, Token: token, Now: time.Now,
 	}, mandatory)
-	checks.StructureOnly, checks.UnknownForms = s.Validation == "structure", s.UnknownQuestionnaire == "store"
+	checks.StructureOnly, checks.UnknownForms, checks.Preset = s.Validation == "structure", s.UnknownQuestionnaire == "store", s.Preset
 	return checks, pool.Close, nil
 }
 

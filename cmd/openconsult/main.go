@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // opening hours are in the zones of their places, which a small machine may not have
 
 	"github.com/spf13/cobra"
 )

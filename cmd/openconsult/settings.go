@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/fhir/consultation"
 )
 
 // environmentPrefix begins the name of every setting in the environment:
@@ -54,6 +55,7 @@ type settings struct {
 	UnknownQuestionnaire string
 	RequireProfile       []string
 	Packages             []string
+	Preset               string
 	TerminologyServer    string
 	TerminologyToken     string
 
@@ -91,6 +93,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.UnknownQuestionnaire, "unknown-questionnaire", "refuse", "refuse or store answers to a Questionnaire that is not known; store warns")
 	f.StringSliceVar(&s.RequireProfile, "require-profile", nil, "profiles that all resources of a type must conform to, as Type=URL")
 	f.StringSliceVar(&s.Packages, "package", nil, "FHIR packages whose definitions are stored at the start: .tgz files or folders")
+	f.StringVar(&s.Preset, "preset", "", "rules for the hours of services that say how soon they answer: england-2026, or empty for none")
 	f.StringVar(&s.TerminologyServer, "terminology-server", "", "base URL of a FHIR terminology server that is asked about codes which are not known here")
 	f.StringVar(&s.TerminologyToken, "terminology-token-file", "", "file with the bearer token for it")
 	f.Int64Var(&s.MaxBody, "max-body", 5<<20, "bytes of a request body at most")
@@ -120,6 +123,7 @@ func (s *settings) check() error {
 	refuse(s.DSN == hidden, "--dsn is what openconsult config shows in place of the secret; give the DSN itself")
 	refuse(s.Conns < 0, "--conns is a number of connections, or 0 for four for each core")
 	refuse(!(s.DiskFree >= 0 && s.DiskFree <= 100), "--disk-free is a percentage, 0 to 100")
+	refuse(s.Preset != "" && s.Preset != consultation.England2026, "--preset is england-2026, or empty for none")
 	refuse(s.Validation != "full" && s.Validation != "structure", "--validation is full or structure")
 	refuse(s.UnknownQuestionnaire != "refuse" && s.UnknownQuestionnaire != "store", "--unknown-questionnaire is refuse or store")
 	if _, err := s.mandatory(); err != nil {

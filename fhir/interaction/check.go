@@ -24,6 +24,8 @@ type Checks struct {
 
 	StructureOnly bool // nothing is held against them on a write, only when $validate is asked
 	UnknownForms  bool // answers to a Questionnaire that is not known are stored, with a warning
+
+	Preset string // of hours and times, that every service which says how soon it answers has to keep; empty for none
 }
 
 // NewChecks returns Checks that know what comes with the server and what is stored in
@@ -134,6 +136,9 @@ func (s *Session) examineForm(ctx context.Context, r *fhir.Resource, found []fhi
 		_, issues := questionnaire.Compile(r.Root())
 		same, err := s.sameForm(ctx, r)
 		return append(issues, same...), nil, err
+	case r.Type() == "HealthcareService" && isAnswering(r):
+		_, issues, err := s.clocks(ctx, r)
+		return issues, nil, err
 	case r.Type() != "QuestionnaireResponse" || slices.ContainsFunc(found, isError):
 		return nil, nil, nil
 	}

@@ -68,7 +68,7 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 		i = access.SearchType
 	case MetaAdd, MetaDelete:
 		i = access.Update
-	case Meta, Lookup, ValidateCode, Subsumes, Expand, Translate:
+	case Meta, Due, Lookup, ValidateCode, Subsumes, Expand, Translate:
 		i = access.Read
 	case Validate, ValidateForm, Populate, Extract:
 		i = s.anyOf(k.Type)
