@@ -103,9 +103,9 @@ func (is Issue) appendExtensions(dst []byte) []byte {
 		next("col")
 		dst = append(strconv.AppendInt(append(dst, `","valueInteger":`...), int64(is.Column), 10), '}')
 	}
-	if is.Rule != "" {
+	if rule := is.rule(); rule != "" {
 		next("source")
-		dst = append(AppendString(append(dst, `","valueString":`...), is.Rule), '}')
+		dst = append(AppendString(append(dst, `","valueString":`...), rule), '}')
 	}
 	if len(dst) > start {
 		dst = append(dst, `],`...)
@@ -119,4 +119,13 @@ func AppendString(dst []byte, s string) []byte {
 	// The only error is invalid UTF-8, which is then replaced.
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
+}
+
+// rule returns the rule that does not hold: for what is no FHIR at all, our code of what
+// is wrong with it.
+func (is Issue) rule() string {
+	if is.Rule == "" && is.Line > 0 && is.Detail != "" {
+		return OutcomeSystem + "#" + is.Detail
+	}
+	return is.Rule
 }
