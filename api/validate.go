@@ -187,14 +187,15 @@ func unwrapped(all []givenParameter, body []byte, typ string, placed bool) (send
 		case p.Resource == nil:
 			w.texts[p.Name] = p.Code + p.URI + p.Canonical + p.String
 		case isSubject(p.Name) && w.resource == nil && w.issues == nil:
-			found, err := taken(fhir.Decode(typ, p.Resource))
+			decode, part := fhir.DecodeDerived, []byte(p.Resource)
+			if placed {
+				decode, part = fhir.Decode, inPlace(body, p.Resource)
+			}
+			found, err := taken(decode(typ, part))
 			if err != nil {
 				return w, err
 			}
-			if w.resource, w.issues = found.resource, found.issues; w.resource != nil {
-				w.resource = w.resource.Unplaced()
-			}
-			replace(w.issues, body, p.Resource, placed)
+			w.resource, w.issues = found.resource, found.issues
 		default:
 			r, err := fhir.DecodeDerived("", p.Resource)
 			if err != nil {
@@ -215,19 +216,16 @@ func isSubject(name string) bool {
 	return false
 }
 
-// replace gives issues about a part of a body their place in the whole of it.
-func replace(issues []fhir.Issue, body, part []byte, placed bool) {
-	at := bytes.Index(body, part)
-	for i := range issues {
-		switch {
-		case !placed || at < 0:
-			issues[i].Line, issues[i].Column = 0, 0
-		case issues[i].Line > 0:
-			before := body[:at]
-			if issues[i].Line == 1 {
-				issues[i].Column += len([]rune(string(before[bytes.LastIndexByte(before, '\n')+1:])))
-			}
-			issues[i].Line += bytes.Count(before, []byte{'\n'})
+// inPlace returns a part of a body behind as much white space as stands before it there,
+// so that what is wrong with it has the place that it has in the whole.
+func inPlace(body, part []byte) []byte {
+	before := body[:max(bytes.Index(body, part), 0)]
+	padded := make([]byte, 0, len(before)+len(part))
+	for _, r := range string(before) {
+		if r != '\n' {
+			r = ' '
 		}
+		padded = append(padded, byte(r))
 	}
+	return append(padded, part...)
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/openconsult/openconsult/fhir"
 )
 
 // ukCore is where the definitions of UK Core have their URLs.
@@ -106,7 +108,7 @@ type finding struct {
 
 // structural reports whether an issue says that something is no FHIR at all.
 func (i finding) structural() bool {
-	return (i.Severity == "error" || i.Severity == "fatal") && i.rule() == ""
+	return (i.Severity == "error" || i.Severity == "fatal") && strings.HasPrefix(i.rule(), fhir.OutcomeSystem)
 }
 
 // rule returns the rule that an issue names.

@@ -301,3 +301,24 @@ func TestCostlyProfile(t *testing.T) {
 		}
 	}
 }
+
+// TestFixedWithID: the id that an element has is no part of its value, as an extension is.
+func TestFixedWithID(t *testing.T) {
+	t.Parallel()
+	v := knowing(profileOf(t, "p", "Patient", definitions+"Patient", `{'path':'Patient.gender','fixedCode':'male'},{'path':'Patient.maritalStatus','fixedCodeableConcept':{'text':'x'}}`))
+	for content, want := range map[string]int{
+		`'gender':'male','maritalStatus':{'text':'x'}`:                                                  0,
+		`'gender':'male','_gender':{'id':'a'},'maritalStatus':{'id':'b','text':'x','_text':{'id':'c'}}`: 0,
+		`'gender':'male','_gender':{'extension':[{'url':'http://e.example','valueCode':'x'}]}`:          1,
+		`'gender':'female','_gender':{'id':'a'},'maritalStatus':{'id':'b','text':'y'}`:                  2,
+		`'maritalStatus':{'text':'x','coding':[{'code':'x'}]},'gender':'male'`:                          1,
+	} {
+		issues, err := v.conform(t.Context(), profileResource(t, `{'resourceType':'Patient',`+content+`}`).Root(), made+"p", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := told(issues); len(got) != want {
+			t.Errorf("%s: %q, want %d", content, got, want)
+		}
+	}
+}
