@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"runtime"
 	"time"
 
@@ -31,6 +33,10 @@ func (s *Server) inTurn(routes []route) []route {
 			if c.Request.ContentLength >= 0 && c.Request.ContentLength <= lightBody {
 				return serve(c)
 			}
+			// Who sends slowly keeps nobody else from their turn.
+			if err := s.readAhead(c); err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(c.Request.Context(), heavyAfter)
 			defer cancel()
 			if err := s.heavy.Acquire(ctx, 1); err != nil {
@@ -41,4 +47,18 @@ func (s *Server) inTurn(routes []route) []route {
 		}
 	}
 	return routes
+}
+
+// readAhead reads the body of a request, which is read again from memory.
+func (s *Server) readAhead(c *gin.Context) error {
+	limit := s.limitOf(c.Param("type"))
+	if c.Param("type") == "" { // a package
+		limit = s.config.Limits.Bundle
+	}
+	body, err := s.readBody(c, limit)
+	if err != nil {
+		return err
+	}
+	c.Request.Body, c.Request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return nil
 }

@@ -41,7 +41,7 @@ func (c *Catalog) refresh(ctx context.Context, e *entry) (*known, error) {
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for %s %s: %w", e.name.typ, e.name.url, context.Cause(ctx))
+			return nil, fmt.Errorf("wait for a %s: %w", e.name.typ, context.Cause(ctx))
 		}
 		if f.known != nil && f.epoch >= epoch {
 			return f.known, nil
@@ -66,7 +66,7 @@ func (c *Catalog) fly(ctx context.Context, e *entry, f *flight) {
 	k.all, f.err = c.lookUp(ctx, e)
 	finished = true
 	if f.err != nil {
-		f.err = fmt.Errorf("find %s %s: %w", e.name.typ, e.name.url, f.err)
+		f.err = fmt.Errorf("find a %s by its canonical URL: %w", e.name.typ, f.err)
 		return
 	}
 	k.newest = choose(k.all, "")

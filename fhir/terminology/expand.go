@@ -94,7 +94,7 @@ func (s *Service) Expand(ctx context.Context, r ExpandRequest) (*Expansion, erro
 	}
 	p, err := s.page(ctx, v, r)
 	if err != nil {
-		return nil, fmt.Errorf("expand value set %q: %w", v.url, err)
+		return nil, fmt.Errorf("expand value set: %w", err)
 	}
 	e := &Expansion{
 		Identifier: newUUID(), Timestamp: s.now(), Total: p.total, Offset: r.Offset, Unclosed: len(p.parts) > 0,
@@ -115,7 +115,7 @@ func (s *Service) requested(ctx context.Context, url string, given *definition.D
 	}
 	v, err := s.listable(ctx, url)
 	if err != nil {
-		return nil, fmt.Errorf("find value set %q: %w", url, err)
+		return nil, fmt.Errorf("find value set: %w", err)
 	}
 	if v == nil {
 		return nil, fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "Name a value set that is known here; %q is not.", url)
@@ -172,7 +172,7 @@ func (s *Service) direct(ctx context.Context, v *composed, r ExpandRequest) (*pa
 	g, k := s.gathering(computedKey{}, 0), v.includes[0]
 	sys, err := g.systemOf(ctx, v, k, "")
 	if err != nil {
-		return nil, fmt.Errorf("find code system %q: %w", k.system, err)
+		return nil, fmt.Errorf("find code system: %w", err)
 	}
 	if isAbsent(sys) {
 		return nil, notLoaded(k)
@@ -186,7 +186,7 @@ func (s *Service) direct(ctx context.Context, v *composed, r ExpandRequest) (*pa
 	}
 	found, total, err := sys.pick(ctx, want)
 	if err != nil {
-		return nil, fmt.Errorf("list code system %q: %w", k.system, err)
+		return nil, fmt.Errorf("list code system: %w", err)
 	}
 	if r.Count == nil && len(found) > maxUnpaged {
 		return nil, tooLong()

@@ -160,7 +160,7 @@ func (g *gathering) include(ctx context.Context, v *composed, k *clause, to sink
 func (g *gathering) imported(ctx context.Context, v *composed, url string) (*composed, error) {
 	other, err := g.importOf(ctx, v, url)
 	if err != nil {
-		return nil, fmt.Errorf("find value set %q: %w", url, err)
+		return nil, fmt.Errorf("find value set: %w", err)
 	}
 	if other == nil {
 		// What only the external server knows is asked for anew each time.
@@ -168,7 +168,7 @@ func (g *gathering) imported(ctx context.Context, v *composed, url string) (*com
 		g.used.sets[url] = other
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask for value set %q: %w", url, err)
+		return nil, fmt.Errorf("ask for value set: %w", err)
 	}
 	if other == nil {
 		return nil, fhir.Errorf(fhir.Unprocessable, fhir.NotFound, "", "Have the value set %s loaded; it is imported and not known here.", url)
@@ -180,7 +180,7 @@ func (g *gathering) imported(ctx context.Context, v *composed, url string) (*com
 func (g *gathering) own(ctx context.Context, v *composed, k *clause, to sink) error {
 	sys, err := g.systemOf(ctx, v, k, "")
 	if err != nil && (fhir.AsOutcome(err) == nil || !k.listed) {
-		return fmt.Errorf("find code system %q: %w", k.system, err)
+		return fmt.Errorf("find code system: %w", err)
 	}
 	if k.listed {
 		return g.named(ctx, k, sys, to)
@@ -193,7 +193,7 @@ func (g *gathering) own(ctx context.Context, v *composed, k *clause, to sink) er
 	}
 	all, total, err := sys.pick(ctx, selection{filters: k.filters, count: maxGathered - g.looked})
 	if err != nil {
-		return fmt.Errorf("list code system %q: %w", k.system, err)
+		return fmt.Errorf("list code system: %w", err)
 	}
 	if total > len(all) {
 		return tooMany(fhir.Unprocessable, maxGathered)
@@ -244,7 +244,7 @@ func (g *gathering) named(ctx context.Context, k *clause, sys system, to sink) e
 	}
 	known, err := details(ctx, k, sys)
 	if err != nil {
-		return fmt.Errorf("look up codes of %q: %w", k.system, err)
+		return fmt.Errorf("look up codes: %w", err)
 	}
 	version := k.version
 	if sys != nil {

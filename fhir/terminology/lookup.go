@@ -73,7 +73,7 @@ func coded(ctx context.Context, sys system, code string) (*concept, error) {
 	}
 	c, err := sys.concept(ctx, code)
 	if err != nil {
-		return nil, fmt.Errorf("look up a code of %q: %w", sys.head().url, err)
+		return nil, fmt.Errorf("look up a code: %w", err)
 	}
 	if c == nil {
 		return nil, fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "Give a code of %s; it has none of that name.", sys.head().url)
@@ -114,7 +114,7 @@ func (r *LookupRequest) properties(ctx context.Context, sys system, c *concept) 
 	}
 	children, _, err := sys.pick(ctx, selection{filters: []filter{{"parent", "=", c.code}}, count: maxChildren})
 	if err != nil {
-		return nil, fmt.Errorf("look up what is below a code of %q: %w", sys.head().url, err)
+		return nil, fmt.Errorf("look up what is below a code: %w", err)
 	}
 	for _, child := range children {
 		all = append(all, Property{Code: "child", Kind: "code", Value: child.code})
@@ -163,7 +163,7 @@ func (s *Service) Subsumes(ctx context.Context, a, b Coding) (string, error) {
 		below, err = sys.subsumes(ctx, second.code, first.code)
 	}
 	if err != nil {
-		return "", fmt.Errorf("compare two codes of %q: %w", a.System, err)
+		return "", fmt.Errorf("compare two codes: %w", err)
 	}
 	if below {
 		return "subsumed-by", nil

@@ -31,7 +31,7 @@ func (s *Service) asking() asking { return asking{s, maxSteps, maxDepth, nil} }
 func (s *Service) Member(ctx context.Context, valueSet string, codings ...Coding) (Verdict, error) {
 	v, err := s.valueSet(ctx, valueSet)
 	if err != nil {
-		return Verdict{}, fmt.Errorf("find value set %q: %w", valueSet, err)
+		return Verdict{}, fmt.Errorf("find value set: %w", err)
 	}
 	if v == nil {
 		return s.strange(ctx, valueSet, codings)
@@ -48,7 +48,7 @@ func (s *Service) strange(ctx context.Context, valueSet string, codings []Coding
 		v, err := s.remoteMember(ctx, valueSet, c)
 		switch {
 		case err != nil:
-			return Verdict{}, fmt.Errorf("ask about value set %q: %w", valueSet, err)
+			return Verdict{}, fmt.Errorf("ask about value set: %w", err)
 		case v.Result == In:
 			return v, nil
 		case v.Result == Undecided:
@@ -68,7 +68,7 @@ func (s *Service) strange(ctx context.Context, valueSet string, codings []Coding
 func (s *Service) MemberOf(ctx context.Context, valueSet *definition.Definition, codings ...Coding) (Verdict, error) {
 	v, err := s.composed(valueSet)
 	if err != nil {
-		return Verdict{}, fmt.Errorf("read value set %q: %w", valueSet.Canonical(), err)
+		return Verdict{}, fmt.Errorf("read value set: %w", err)
 	}
 	return s.member(ctx, v, codings)
 }
@@ -79,7 +79,7 @@ func (s *Service) member(ctx context.Context, v *composed, codings []Coding) (Ve
 		a := s.asking()
 		got, err := a.set(ctx, v, c)
 		if err != nil {
-			return Verdict{}, fmt.Errorf("ask value set %q: %w", v.url, err)
+			return Verdict{}, fmt.Errorf("ask value set: %w", err)
 		}
 		if got.result == In {
 			return got.verdict(c), nil

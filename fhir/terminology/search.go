@@ -13,7 +13,7 @@ import (
 func (s *Service) Codes(ctx context.Context, valueSet string, most int) ([]spec.Coding, error) {
 	v, err := s.listable(ctx, valueSet)
 	if err != nil {
-		return nil, fmt.Errorf("find value set %q: %w", valueSet, err)
+		return nil, fmt.Errorf("find value set: %w", err)
 	}
 	if v == nil {
 		return nil, fhir.Errorf(fhir.BadRequest, fhir.NotFound, "", "Name a value set that is known here; %s is not.", valueSet)
@@ -59,7 +59,7 @@ func (s *Service) Above(ctx context.Context, of Coding, most int) ([]spec.Coding
 func (s *Service) relatives(ctx context.Context, of Coding, sel selection) ([]spec.Coding, error) {
 	sys, err := s.system(ctx, of.System, of.Version)
 	if err != nil {
-		return nil, fmt.Errorf("find code system %q: %w", of.System, err)
+		return nil, fmt.Errorf("find code system: %w", err)
 	}
 	if sys == nil {
 		return nil, fhir.Errorf(fhir.BadRequest, fhir.NotFound, "", "Name a code system that is known here; %s is not.", canonicalOf(of.System, of.Version))
@@ -70,7 +70,7 @@ func (s *Service) relatives(ctx context.Context, of Coding, sel selection) ([]sp
 	}
 	all, total, err := sys.pick(ctx, sel)
 	if err != nil {
-		return nil, fmt.Errorf("ask code system %q: %w", of.System, err)
+		return nil, fmt.Errorf("ask code system: %w", err)
 	}
 	if total > sel.count {
 		return nil, tooMany(fhir.BadRequest, sel.count)

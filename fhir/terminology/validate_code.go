@@ -49,7 +49,7 @@ func (s *Service) ValidateInValueSet(ctx context.Context, r ValidateRequest) (*V
 		a := s.asking()
 		got, err := a.set(ctx, v, c)
 		if err != nil {
-			return nil, fmt.Errorf("ask value set %q: %w", v.url, err)
+			return nil, fmt.Errorf("ask value set: %w", err)
 		}
 		if err := s.complete(ctx, &got, c); err != nil {
 			return nil, err
@@ -65,7 +65,7 @@ func (s *Service) known(ctx context.Context, r ValidateRequest) (*composed, erro
 	}
 	v, err := s.valueSet(ctx, r.URL)
 	if err != nil {
-		return nil, fmt.Errorf("find value set %q: %w", r.URL, err)
+		return nil, fmt.Errorf("find value set: %w", err)
 	}
 	return v, nil
 }
@@ -94,7 +94,7 @@ func (s *Service) complete(ctx context.Context, got *answer, c Coding) error {
 		got.known, err = sys.concept(ctx, c.Code)
 	}
 	if err != nil && fhir.AsOutcome(err) == nil {
-		return fmt.Errorf("look up a code of %q: %w", got.system, err)
+		return fmt.Errorf("look up a code: %w", err)
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s *Service) ValidateInCodeSystem(ctx context.Context, r ValidateRequest) (
 			return &Validation{Message: o.Issues[0].Text}, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look up a code of %q: %w", h.url, err)
+			return nil, fmt.Errorf("look up a code: %w", err)
 		}
 		if known == nil {
 			missing := h.missing()
@@ -150,7 +150,7 @@ func (s *Service) needed(ctx context.Context, url, version string) (system, erro
 	}
 	sys, err := s.system(ctx, url, version)
 	if err != nil {
-		return nil, fmt.Errorf("find code system %q: %w", url, err)
+		return nil, fmt.Errorf("find code system: %w", err)
 	}
 	if isAbsent(sys) {
 		return nil, fhir.Errorf(fhir.Unknown, fhir.NotFound, "", "Name a code system that is known here; %q is not.", canonicalOf(url, version))
