@@ -185,3 +185,14 @@ func (t *tree) appendPath(dst []byte, i int32) []byte {
 	}
 	return dst
 }
+
+// Extension returns the first extension of n with a URL, or of a complex extension the
+// part with a name; the zero Node when there is none.
+func (n Node) Extension(url string) Node {
+	for x := range n.Each("extension") {
+		if x.Child("url").Text() == url {
+			return x
+		}
+	}
+	return Node{}
+}

@@ -50,7 +50,7 @@ func ReadMessage(r *fhir.Resource, base string) Message {
 		Status:     n.Child("status").Text(),
 		Sender:     target(n.Child("sender"), base),
 		InReplyTo:  target(n.Child("inResponseTo"), base),
-		Released:   extensionOf(n, ReleaseURL).Child("value").Text() == "true",
+		Released:   n.Extension(ReleaseURL).Child("value").Text() == "true",
 		Identifier: identifierIn(n, MessageIDSystem),
 	}
 	m.Sent, _ = time.Parse(time.RFC3339, n.Child("sent").Text())

@@ -165,7 +165,7 @@ func (o Opening) messages(n fhir.Node, c Conversation) ([]Posted, error) {
 func (o Opening) message(n, to fhir.Node, c Conversation) []byte {
 	doc := &document{}
 	doc.setText("resourceType", "Communication")
-	if policy := extensionOf(n, replyPolicyURL); !policy.IsZero() {
+	if policy := n.Extension(replyPolicyURL); !policy.IsZero() {
 		doc.set("extension", arrayOf(policy))
 	}
 	doc.setWire("basedOn", []wireReference{{Reference: "CommunicationRequest/" + o.IDs.Request}})

@@ -25,19 +25,9 @@ const ukCore = "https://fhir.hl7.org.uk/StructureDefinition/UKCore-"
 // serverDevice is who writes what nobody has written.
 const serverDevice = "Device/server"
 
-// extensionOf returns the first extension of n with a URL, or the zero Node.
-func extensionOf(n fhir.Node, url string) fhir.Node {
-	for e := range n.Each("extension") {
-		if e.Child("url").Text() == url {
-			return e
-		}
-	}
-	return fhir.Node{}
-}
-
 // extensionPart returns the value of the first part of a complex extension with a name, or
 // the zero Node.
-func extensionPart(e fhir.Node, name string) fhir.Node { return extensionOf(e, name).Child("value") }
+func extensionPart(e fhir.Node, name string) fhir.Node { return e.Extension(name).Child("value") }
 
 // canonicalOf returns the canonical URL of a definition with its version.
 func canonicalOf(n fhir.Node) string {

@@ -34,7 +34,7 @@ type Policy struct {
 // ReadPolicy reads the reply policy of a Communication or CommunicationRequest; nil when it
 // has none. The error is an [*fhir.Outcome] with Detail reply-policy-invalid.
 func ReadPolicy(n fhir.Node) (*Policy, error) {
-	e := extensionOf(n, replyPolicyURL)
+	e := n.Extension(replyPolicyURL)
 	if e.IsZero() {
 		return nil, nil
 	}

@@ -26,7 +26,7 @@ func StartsConsultation(questionnaire fhir.Node) bool {
 // healthcare-service with a valueReference; the empty Key when it names none. base is the
 // address of this server.
 func ChosenService(response fhir.Node, base string) fhir.Key {
-	return target(extensionOf(response, serviceURL).Child("value"), base)
+	return target(response.Extension(serviceURL).Child("value"), base)
 }
 
 // A Destination is what is known about where a submission goes.

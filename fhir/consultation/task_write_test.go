@@ -239,8 +239,8 @@ func TestForward(t *testing.T) {
 		t.Errorf("the new Task is %s", linkedSrc)
 	}
 	root := linkedResource.Root()
-	if !root.Child("identifier").IsZero() || root.Child("restriction").IsZero() || extensionOf(root, TriageOutcomeURL).IsZero() ||
-		extensionOf(root, TaskReplacesURL).Child("value").Child("reference").Text() != "Task/t1" {
+	if !root.Child("identifier").IsZero() || root.Child("restriction").IsZero() || root.Extension(TriageOutcomeURL).IsZero() ||
+		root.Extension(TaskReplacesURL).Child("value").Child("reference").Text() != "Task/t1" {
 		t.Errorf("the new Task is %s", linkedSrc)
 	}
 	if closed.Key.ID != "t1" || closed.Status != StatusRejected || closed.Owner != was.Owner || closed.BusinessStatus != ReferrerToReview ||

@@ -51,7 +51,7 @@ func CompileRules(questionnaire fhir.Node) (*Rules, []fhir.Issue) {
 	c.rules.displays = map[Code]string{}
 	c.rules.constants = map[string]fhirpath.Collection{"questionnaire": {fhirpath.NodeItem(questionnaire)}}
 	c.collect(questionnaire)
-	c.approved = c.isApproval(extensionOf(questionnaire, triageApprovalURL))
+	c.approved = c.isApproval(questionnaire.Extension(triageApprovalURL))
 	for e := range questionnaire.Each("extension") {
 		if e.Child("url").Text() == triageRuleURL {
 			c.add(e)

@@ -84,10 +84,5 @@ func (s *Session) calendar(ctx context.Context, url string) (*consultation.Calen
 // isAnswering reports whether r is a service that says how soon it answers, whose hours
 // have to be right.
 func isAnswering(r *fhir.Resource) bool {
-	for x := range r.Root().Each("extension") {
-		if x.Child("url").Text() == consultation.ResponseSLA {
-			return true
-		}
-	}
-	return false
+	return !r.Root().Extension(consultation.ResponseSLA).IsZero()
 }

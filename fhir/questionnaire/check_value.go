@@ -161,7 +161,7 @@ func (c *checker) text(at about) {
 
 // formatOf returns the format that the form shows for answers.
 func formatOf(it *item) string {
-	if format := extensionOf(it.node, coreURL+"entryFormat").Child("value").Text(); format != "" {
+	if format := it.node.Extension(coreURL + "entryFormat").Child("value").Text(); format != "" {
 		return ": " + short(format)
 	}
 	return ""

@@ -167,7 +167,7 @@ func (c *compiler) option(it *item, n fhir.Node) {
 	if it.options == nil {
 		it.options = map[string]option{}
 	}
-	it.options[key] = option{exclusive: extensionOf(n, coreURL+"questionnaire-optionExclusive").Child("value").Text() == "true"}
+	it.options[key] = option{exclusive: n.Extension(coreURL+"questionnaire-optionExclusive").Child("value").Text() == "true"}
 	for _, t := range it.optionTypes {
 		if t == typ {
 			return

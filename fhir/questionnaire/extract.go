@@ -144,7 +144,7 @@ func (e *extractor) identify() {
 // unsupported reports the other ways of extraction that a form asks for.
 func (e *extractor) unsupported(n fhir.Node) {
 	for _, kind := range []string{"targetStructureMap", "templateExtract", "templateExtractBundle"} {
-		if x := extensionOf(n, sdcURL+kind); !x.IsZero() {
+		if x := n.Extension(sdcURL + kind); !x.IsZero() {
 			e.warn(x, fhir.NotSupported, "extraction-unsupported", "Extraction by %s is not supported: use definitions or observations.", kind)
 		}
 	}

@@ -32,13 +32,13 @@ func (t *target) of(typ string) *target {
 
 // open returns the target that an element of the form begins, or nil.
 func (e *extractor) open(ctx context.Context, n fhir.Node, p passage) *target {
-	if c := extensionOf(extensionOf(n, sdcURL+"definitionExtract"), "definition").Child("value"); !c.IsZero() {
+	if c := n.Extension(sdcURL + "definitionExtract").Extension("definition").Child("value"); !c.IsZero() {
 		profile, _, _ := strings.Cut(c.Text(), "|")
 		return e.create(n, profile[strings.LastIndexByte(profile, '/')+1:], p)
 	}
-	v := extensionOf(n, sdcURL+"itemExtractionContext").Child("value")
+	v := n.Extension(sdcURL + "itemExtractionContext").Child("value")
 	if v.IsZero() {
-		v = extensionOf(n, sdcURL+"itemContext").Child("value")
+		v = n.Extension(sdcURL + "itemContext").Child("value")
 	}
 	switch {
 	case v.IsZero():
@@ -177,16 +177,16 @@ func (e *extractor) fixed(ctx context.Context, n fhir.Node, p passage) {
 			continue
 		}
 		var values []given
-		if v := extensionOf(x, "fixed-value").Child("value"); !v.IsZero() {
+		if v := x.Extension("fixed-value").Child("value"); !v.IsZero() {
 			values = append(values, givenNode(v))
 		}
-		if v := extensionOf(x, "expression").Child("value"); !v.IsZero() {
+		if v := x.Extension("expression").Child("value"); !v.IsZero() {
 			found, _ := e.evaluate(ctx, p.scope, v)
 			for _, i := range found {
 				values = append(values, givenItem(i))
 			}
 		}
-		e.define(n, extensionOf(x, "definition").Child("value").Text(), values, p)
+		e.define(n, x.Extension("definition").Child("value").Text(), values, p)
 	}
 }
 

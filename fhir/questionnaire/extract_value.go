@@ -107,7 +107,7 @@ func (v given) as(typ string, item fhir.Node) []byte {
 	case typ == "CodeableConcept" || typ == "Annotation":
 		return append(append([]byte(`{"text":`), v.raw...), '}')
 	case typ == "Quantity" && v.raw[0] != '{':
-		return measured(string(v.raw), extensionOf(item, unitURL).Child("value"))
+		return measured(string(v.raw), item.Extension(unitURL).Child("value"))
 	case typ == "decimal" && v.raw[0] == '{':
 		return v.node.Child("value").Raw()
 	case typ == "date":

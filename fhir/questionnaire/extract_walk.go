@@ -26,7 +26,7 @@ func (s *scope) bindNode(name string, n fhir.Node) {
 // enter returns the passage inside an element of the form.
 func (e *extractor) enter(ctx context.Context, n fhir.Node, p passage) passage {
 	p.scope = p.scope.inside(n)
-	switch v := extensionOf(n, sdcURL+"observationExtract").Child("value"); {
+	switch v := n.Extension(sdcURL + "observationExtract").Child("value"); {
 	case v.IsZero():
 	case v.Type().Name == "boolean":
 		p.observe = v.Text() == "true"
@@ -34,7 +34,7 @@ func (e *extractor) enter(ctx context.Context, n fhir.Node, p passage) passage {
 		p.observe = false
 		e.warn(v, fhir.NotSupported, "extraction-unsupported", "Observations with components or members are not supported: extract each answer by itself.")
 	}
-	if v := extensionOf(n, sdcURL+"observation-extract-category").Child("value"); !v.IsZero() && v.Type().Name == "CodeableConcept" {
+	if v := n.Extension(sdcURL + "observation-extract-category").Child("value"); !v.IsZero() && v.Type().Name == "CodeableConcept" {
 		p.category = v
 	}
 	if t := e.open(ctx, n, p); t != nil {
@@ -96,7 +96,7 @@ func (e *extractor) question(ctx context.Context, n, response fhir.Node, p passa
 // absent takes what the form itself says of an item that the response leaves out: the
 // initial values of hidden questions.
 func (e *extractor) absent(ctx context.Context, n fhir.Node, p passage) {
-	if extensionOf(n, hiddenURL).Child("value").Text() != "true" || !n.Child("enableWhen").IsZero() || p.target == nil {
+	if n.Extension(hiddenURL).Child("value").Text() != "true" || !n.Child("enableWhen").IsZero() || p.target == nil {
 		return
 	}
 	if n.Child("type").Text() == "group" {

@@ -76,16 +76,6 @@ func placeOf(n fhir.Node) string {
 	return "The form: "
 }
 
-// extensionOf returns the first extension of n with a URL, or the zero Node.
-func extensionOf(n fhir.Node, url string) fhir.Node {
-	for x := range n.Each("extension") {
-		if x.Child("url").Text() == url {
-			return x
-		}
-	}
-	return fhir.Node{}
-}
-
 // A scope holds the variables that can be used at an element of the form. Those of an
 // inner one hide those of an outer one.
 type scope struct {

@@ -21,7 +21,7 @@ const maxNesting = 56
 // form returns the items of the response.
 func (f *filler) form(ctx context.Context) []filledItem {
 	for _, kind := range []string{"sourceQueries", "sourceStructureMap"} {
-		if x := extensionOf(f.root, sdcURL+kind); !x.IsZero() {
+		if x := f.root.Extension(sdcURL + kind); !x.IsZero() {
 			f.warn(x, fhir.NotSupported, "population-unsupported", "Population by %s is not supported: use expressions or observations.", kind)
 		}
 	}
@@ -62,18 +62,18 @@ func (f *filler) launch() *scope {
 
 // launchName returns the name and the resource type of a launchContext.
 func launchName(x fhir.Node) (name, typ string) {
-	v := extensionOf(x, "name").Child("value")
+	v := x.Extension("name").Child("value")
 	if name = v.Text(); name == "" || !v.Child("code").IsZero() {
 		name = v.Child("code").Text()
 	}
-	return name, extensionOf(x, "type").Child("value").Text()
+	return name, x.Extension("type").Child("value").Text()
 }
 
 // instances returns the scopes in which an element of the form is filled in: one, unless
 // the element repeats for each resource of a population context.
 func (f *filler) instances(ctx context.Context, n fhir.Node, outer *scope) []*scope {
 	own := outer.inside(n)
-	expression := extensionOf(n, sdcURL+"itemPopulationContext").Child("value")
+	expression := n.Extension(sdcURL + "itemPopulationContext").Child("value")
 	if expression.IsZero() || expression.Type().Name != "Expression" {
 		return []*scope{own}
 	}
@@ -143,7 +143,7 @@ func (f *filler) group(ctx context.Context, n fhir.Node, outer *scope, depth int
 }
 
 func (f *filler) question(ctx context.Context, n fhir.Node, outer *scope, depth int) (filledItem, bool) {
-	if x := extensionOf(n, sdcURL+"candidateExpression"); !x.IsZero() {
+	if x := n.Extension(sdcURL + "candidateExpression"); !x.IsZero() {
 		f.warn(x, fhir.NotSupported, "candidates-unsupported", "The candidates of this item are not offered: choose the answer by hand.")
 	}
 	item := filledItem{linkID: n.Child("linkId").Text()}
@@ -168,7 +168,7 @@ func (f *filler) question(ctx context.Context, n fhir.Node, outer *scope, depth 
 
 // values returns the first answers to a question.
 func (f *filler) values(ctx context.Context, n fhir.Node, s *scope) []formValue {
-	if x := extensionOf(n, sdcURL+"initialExpression").Child("value"); !x.IsZero() && x.Type().Name == "Expression" {
+	if x := n.Extension(sdcURL + "initialExpression").Child("value"); !x.IsZero() && x.Type().Name == "Expression" {
 		if fitting := f.fitting(n, f.each(ctx, s, x)); len(fitting) > 0 {
 			return fitting
 		}

@@ -15,7 +15,7 @@ import (
 // period that the question has, if it fits.
 // https://hl7.org/fhir/uv/sdc/STU3/populate.html#observation-based-population
 func (f *filler) observed(ctx context.Context, n fhir.Node) []formValue {
-	period := extensionOf(n, sdcURL+"observationLinkPeriod").Child("value")
+	period := n.Extension(sdcURL + "observationLinkPeriod").Child("value")
 	if period.IsZero() {
 		return nil
 	}

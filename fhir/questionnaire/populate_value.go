@@ -106,7 +106,7 @@ func numberOf(item fhir.Node, v fhirpath.Item) (string, bool) {
 		return v.Text(), v.Text() != ""
 	}
 	value, unit, calendar, ok := v.Quantity()
-	want := extensionOf(item, unitURL).Child("value").Child("code").Text()
+	want := item.Extension(unitURL).Child("value").Child("code").Text()
 	return value, ok && !calendar && unit == want
 }
 
@@ -198,7 +198,7 @@ func quantityOf(item fhir.Node, v fhirpath.Item) (formValue, bool) {
 		return answer, true
 	}
 	if isOneOf(v, "decimal", "integer", "positiveInt", "unsignedInt", "System.Integer", "System.Decimal") {
-		return formValue{"valueQuantity", measured(v.Text(), extensionOf(item, unitURL).Child("value"))}, true
+		return formValue{"valueQuantity", measured(v.Text(), item.Extension(unitURL).Child("value"))}, true
 	}
 	value, unit, calendar, ok := v.Quantity()
 	if _, isNode := v.Node(); !ok || isNode {

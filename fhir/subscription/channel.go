@@ -10,7 +10,7 @@ import (
 func (r *reading) readChannel(n fhir.Node) {
 	c := &r.channel
 	switch typ := n.Child("type"); {
-	case !extension(typ, typeExtension).IsZero():
+	case !typ.Extension(typeExtension).IsZero():
 		r.refuse(typ, fhir.NotSupported, "This server tells of events by rest-hook or websocket only: leave out the extension with another type of channel.")
 	case typ.Text() == "rest-hook":
 		r.readEndpoint(n)
@@ -27,8 +27,8 @@ func (r *reading) readChannel(n fhir.Node) {
 	if r.topic == nil {
 		c.most = 1
 	}
-	c.handle = extension(n, handleExtension).Child("value").Text()
-	if x := extension(n, SecretExtension); !x.IsZero() {
+	c.handle = n.Extension(handleExtension).Child("value").Text()
+	if x := n.Extension(SecretExtension); !x.IsZero() {
 		if c.secret = x.Child("value").Text(); len(c.secret) < leastSecret || len(c.secret) > mostSecret {
 			r.refuse(x, fhir.Value, "Give a secret of %d to %d bytes as valueString.", leastSecret, mostSecret)
 		}
@@ -51,7 +51,7 @@ func (r *reading) readEndpoint(n fhir.Node) {
 // criteria have no body.
 func (r *reading) readPayload(n fhir.Node) {
 	c := &r.channel
-	content := extension(n, contentExtension)
+	content := n.Extension(contentExtension)
 	c.content = content.Child("value").Text()
 	switch {
 	case r.topic == nil && !content.IsZero():

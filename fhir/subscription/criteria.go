@@ -17,7 +17,7 @@ func (r *reading) readCriteria(n fhir.Node) {
 		r.readTopic(n)
 		return
 	}
-	if x := extension(n, filterExtension); !x.IsZero() {
+	if x := n.Extension(filterExtension); !x.IsZero() {
 		r.refuse(x, fhir.BusinessRule, "Filters narrow a topic: name one of ours in criteria, or put the filter into the criteria.")
 	}
 	r.typ, r.query, _ = strings.Cut(r.criteria, "?")

@@ -42,7 +42,7 @@ func FuzzCheck(f *testing.F) {
 		if s := got.Root().Child("status").Text(); s != requested && s != off {
 			t.Errorf("the status is %s", s)
 		}
-		if !extension(got.Root().Child("channel"), SecretExtension).IsZero() {
+		if !got.Root().Child("channel").Extension(SecretExtension).IsZero() {
 			t.Errorf("a secret is left: %s", got.Source())
 		}
 		again, issues := w.subs.read(got.Root())

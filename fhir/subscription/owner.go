@@ -30,7 +30,7 @@ type former struct{ handle, status string }
 func (p *proposal) before(ctx context.Context) (former, error) {
 	if p.Old != nil {
 		root := p.Old.Root()
-		return former{extension(root.Child("channel"), handleExtension).Child("value").Text(), root.Child("status").Text()}, nil
+		return former{root.Child("channel").Extension(handleExtension).Child("value").Text(), root.Child("status").Text()}, nil
 	}
 	var f former
 	if !p.Grant.IsTrusted() {

@@ -113,7 +113,7 @@ func (r *reading) refuse(n fhir.Node, code fhir.Code, format string, args ...any
 // number reads an extension of n that is a number of something between two bounds;
 // zero without it.
 func (r *reading) number(n fhir.Node, url string, least, most int) int {
-	x := extension(n, url)
+	x := n.Extension(url)
 	if x.IsZero() {
 		return 0
 	}

@@ -61,7 +61,7 @@ func hasChanged(old, now fhir.Node, paths []string) bool {
 // at returns the JSON of what is at a path, one value after the other.
 func at(n fhir.Node, path string) []byte {
 	if url, ok := strings.CutPrefix(path, "extension("); ok {
-		return extension(n, strings.TrimSuffix(url, ")")).Raw()
+		return n.Extension(strings.TrimSuffix(url, ")")).Raw()
 	}
 	name, rest, deeper := strings.Cut(path, ".")
 	var all []byte
@@ -73,14 +73,4 @@ func at(n fhir.Node, path string) []byte {
 		}
 	}
 	return all
-}
-
-// extension returns the first extension of n with a URL, or the zero Node.
-func extension(n fhir.Node, url string) fhir.Node {
-	for x := range n.Each("extension") {
-		if x.Child("url").Text() == url {
-			return x
-		}
-	}
-	return fhir.Node{}
 }
