@@ -10,6 +10,8 @@ import (
 type Bundle struct {
 	Type        string    // "history", "searchset", "batch-response"
 	LastUpdated time.Time // zero leaves it out
+	Identifier  string    // a URI that names a document: "urn:uuid:…"; empty leaves it out
+	Timestamp   time.Time // when a document was put together; zero leaves it out
 	Total       int       // negative leaves it out
 	Estimated   bool      // Total is an estimate, and says so
 	Links       []Link
@@ -70,7 +72,13 @@ func (b *Bundle) Append(dst []byte) []byte {
 		dst = appendInstant(append(dst, `,"meta":{"lastUpdated":`...), b.LastUpdated)
 		dst = append(dst, '}')
 	}
+	if b.Identifier != "" {
+		dst = append(appendField(dst, `,"identifier":{"system":"urn:ietf:rfc:3986","value":`, b.Identifier), '}')
+	}
 	dst = appendField(dst, `,"type":`, b.Type)
+	if !b.Timestamp.IsZero() {
+		dst = appendInstant(append(dst, `,"timestamp":`...), b.Timestamp)
+	}
 	if b.Total >= 0 {
 		dst = strconv.AppendInt(append(dst, `,"total":`...), int64(b.Total), 10)
 	}

@@ -87,6 +87,7 @@ type Issue struct {
 	Rule       string // id of the rule that does not hold, "pat-1", or canonical URL of the profile; may be empty
 	Line       int    // of the element in what the client sent, from 1; 0 when unknown
 	Column     int    // in characters of that line, from 1; 0 when unknown
+	Extensions string // further extensions, JSON objects with commas between them; may be empty
 }
 
 // An Outcome is an error made of issues, meant for the caller. Any other error

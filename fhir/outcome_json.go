@@ -87,13 +87,16 @@ func (is Issue) append(dst []byte) []byte {
 // about. http://hl7.org/fhir/R4/operationoutcome-profiles.html
 func (is Issue) appendExtensions(dst []byte) []byte {
 	start := len(dst)
-	next := func(name string) {
+	open := func() {
 		opening := byte(',')
 		if len(dst) == start {
 			dst, opening = append(dst, `"extension":`...), '['
 		}
-		dst = append(append(dst, opening), `{"url":"`+issueExtension...)
-		dst = append(dst, name...)
+		dst = append(dst, opening)
+	}
+	next := func(name string) {
+		open()
+		dst = append(append(dst, `{"url":"`+issueExtension...), name...)
 	}
 	if is.Line > 0 {
 		next("line")
@@ -106,6 +109,10 @@ func (is Issue) appendExtensions(dst []byte) []byte {
 	if rule := is.rule(); rule != "" {
 		next("source")
 		dst = append(AppendString(append(dst, `","valueString":`...), rule), '}')
+	}
+	if is.Extensions != "" {
+		open()
+		dst = append(dst, is.Extensions...)
 	}
 	if len(dst) > start {
 		dst = append(dst, `],`...)

@@ -12,6 +12,11 @@
 // Messages, receipts and reply policies are judged before they are stored, forms that
 // are submitted are triaged, and clocks count the opening hours until an answer is due.
 //
+// [Book] says what an Appointment does to the Slots that it names, [ChangeSlot] what may be done
+// to those by hand, and [MayReissue] what may be asked for again of a repeat prescription.
+//
+// [Alarms] says what is to be told about a Task if it is still so at a time, and [Alert] how.
+//
 // A Task whose code is none of our kinds is plain FHIR: no rule of this package applies
 // to it. https://hl7.org/fhir/R4/task.html
 package consultation

@@ -15,7 +15,13 @@ import (
 //   - holidays (canonical or uri): its holiday calendar, a CodeSystem;
 //   - preset (code): a contract that it has to keep, [England2026];
 //   - stat, asap, urgent, routine, advice-and-guidance, referral and
-//     unread-escalation-after: the time for an answer, a code or a Duration.
+//     unread-escalation-after: the time for an answer, a code or a Duration;
+//   - response-not-opened-after and filing-after: how long the answer of a specialist may
+//     stay unread, and a completed consultation out of the record, likewise;
+//   - stat-escalation-after (Duration by the wall clock): when it is told that nobody has
+//     opened a stat Task, and how often again;
+//   - escalation-contact (Reference): the Organization, Practitioner or PractitionerRole who
+//     is told; without one it is who owns the Task.
 const (
 	ResponseSLA     = "https://fhir.openconsult.example/StructureDefinition/response-sla"
 	SubmissionLimit = "https://fhir.openconsult.example/StructureDefinition/submission-limit"
@@ -43,10 +49,11 @@ type Setting struct {
 
 // A Service is a HealthcareService as its clocks see it. It does not change.
 type Service struct {
-	Core     *Hours // in which clocks run
-	Opening  *Hours // in which somebody is there, which may be more or less
-	Calendar string // the code of which Core are
-	Preset   string // that it has to keep; "" for none
+	Core     *Hours   // in which clocks run
+	Opening  *Hours   // in which somebody is there, which may be more or less
+	Calendar string   // the code of which Core are
+	Preset   string   // that it has to keep; "" for none
+	Contact  fhir.Key // who is told of stat Tasks that nobody opens; empty for the owner
 	terms    map[string]SLA
 }
 
@@ -83,7 +90,11 @@ func defaults() map[string]SLA {
 		"routine":                 {Measure: NextCoreDay},
 		"advice-and-guidance":     {Measure: WorkingDays, Days: 5},
 		"referral":                {Measure: WorkingDays, Days: 5},
-		"unread-escalation-after": {Measure: CoreHours, Length: 4 * time.Hour},
+		"unread-escalation-after": {Measure: CoreHours, Length: UnreadLimit},
+
+		"response-not-opened-after": {Measure: WorkingDays, Days: 2},
+		"filing-after":              {Measure: WorkingDays, Days: 2},
+		"stat-escalation-after":     {Measure: AnyHour, Length: 10 * time.Minute},
 	}
 }
 

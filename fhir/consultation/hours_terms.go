@@ -56,6 +56,8 @@ func (r *serviceReader) part(name string, part fhir.Node) {
 		r.holidayCalendar(value)
 	case "preset":
 		r.namedPreset(value)
+	case "escalation-contact":
+		r.contact(value)
 	default:
 		r.term(name, part)
 	}
@@ -68,6 +70,16 @@ func valueOf(extension fhir.Node) fhir.Node {
 		return value
 	}
 	return extension
+}
+
+// contact reads who is told of stat Tasks that nobody opens.
+func (r *serviceReader) contact(value fhir.Node) {
+	k := target(value, "")
+	if k.Type != "Organization" && k.Type != "Practitioner" && k.Type != "PractitionerRole" {
+		r.report(fault(value, fhir.Value, "escalation-contact-invalid", "The contact for escalations is a reference to an Organization, Practitioner or PractitionerRole of this server; write it so."))
+		return
+	}
+	r.service.Contact = k
 }
 
 func (r *serviceReader) calendar(value fhir.Node) {
@@ -117,16 +129,17 @@ func (r *serviceReader) namedPreset(value fhir.Node) {
 func (r *serviceReader) term(name string, part fhir.Node) {
 	if _, known := r.service.terms[name]; !known {
 		r.report(doubt(part, "sla-unreadable", "No part of this name is read; use stat, asap, urgent, routine, advice-and-guidance, referral, "+
-			"unread-escalation-after, calendar, time-zone, holidays or preset."))
+			"unread-escalation-after, response-not-opened-after, filing-after, stat-escalation-after, escalation-contact, calendar, time-zone, holidays or preset."))
 		return
 	}
 	value := valueOf(part)
-	sla, ok := codedTerm(value.Text()), value.Property() == "valueCode" && name != "stat"
+	anyHour := name == "stat" || name == "stat-escalation-after"
+	sla, ok := codedTerm(value.Text()), value.Property() == "valueCode" && !anyHour
 	if value.Property() == "valueDuration" {
-		sla, ok = readTerm(value, name == "stat")
+		sla, ok = readTerm(value, anyHour)
 	}
 	if !ok || sla.Measure == NoLimit {
-		r.report(fault(part, fhir.Value, "sla-unreadable", "A time for an answer is %s, %s (but not for stat) or a Duration in UCUM, "+
+		r.report(fault(part, fhir.Value, "sla-unreadable", "A time for an answer is %s, %s (but not for stat and stat-escalation-after) or a Duration in UCUM, "+
 			"whole days (d), hours (h) or minutes (min), more than 0 and at most %d days; write it so.", endOfCoreDay, endOfNextCoreDay, longestTerm))
 		return
 	}

@@ -1,7 +1,9 @@
 package consultation
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
@@ -83,6 +85,7 @@ func byProperty(n fhir.Node, except []string) map[string][]fhir.Node {
 
 // MayProgress reports whether the server may move a Communication between two statuses: the
 // statuses never go back. Nothing comes after entered-in-error, or after completed but that.
+// What seemed not to arrive may prove to have arrived later.
 // https://hl7.org/fhir/R4/valueset-event-status.html
 func MayProgress(from, to string) bool {
 	switch from {
@@ -90,7 +93,9 @@ func MayProgress(from, to string) bool {
 		return to == "in-progress" || to == "completed" || to == "stopped" || to == "entered-in-error"
 	case "in-progress":
 		return to == "completed" || to == "not-done" || to == "stopped" || to == "entered-in-error"
-	case "completed", "not-done", "stopped":
+	case "not-done":
+		return to == "completed" || to == "entered-in-error"
+	case "completed", "stopped":
 		return to == "entered-in-error"
 	}
 	return false
@@ -118,11 +123,19 @@ func Deliver(d Delivery) (Authored, error) {
 	if d.Status == "completed" && doc.get("received") == nil {
 		doc.setText("received", dateTime(d.At))
 	}
+	doc.drop("statusReason")
 	if d.Reason != "" {
 		doc.setWire("statusReason", wireConcept{Text: d.Reason})
 	}
 	return Authored{"Communication", d.Message.ID(), doc.bytes()}, nil
 }
+
+// The label of a message that was taken back, one of meta.security. Package access hides what
+// has it.
+const (
+	RetractedSystem = Base + "CodeSystem/label"
+	RetractedCode   = "RETRACTED"
+)
 
 // A Retraction takes a message back.
 type Retraction struct {
@@ -134,9 +147,9 @@ type Retraction struct {
 	Now          time.Time
 }
 
-// Retract returns the message without its content, entered-in-error, and the receipts that
-// still waited, cancelled; nothing when it was taken back already. Earlier versions keep the
-// content, for auditors only. Who has sent the message may take it back, as may their
+// Retract returns the message without its content, entered-in-error and with the label that
+// hides it, and the receipts that still waited, cancelled; nothing when it was taken back
+// already. Earlier versions keep the content, for auditors only, as the label sees to. Who has sent the message may take it back, as may their
 // organisation; the error is an [*fhir.Outcome] of class Denied with Detail
 // retract-not-permitted, or of class Unknown when the caller may not see the message.
 func Retract(r Retraction) ([]Authored, error) {
@@ -153,6 +166,9 @@ func Retract(r Retraction) ([]Authored, error) {
 	if r.Reason != "" {
 		doc.setWire("statusReason", wireConcept{Text: r.Reason})
 	}
+	if err := hide(doc); err != nil {
+		return nil, err
+	}
 	all := []Authored{{"Communication", r.Message.ID(), doc.bytes()}}
 	for _, receipt := range r.Receipts {
 		if !IsUnread(receipt.Root()) {
@@ -165,6 +181,46 @@ func Retract(r Retraction) ([]Authored, error) {
 		all = append(all, cancelled)
 	}
 	return all, nil
+}
+
+// RetractRequest returns the CommunicationRequest of a message that was taken back: it is
+// entered-in-error, too, without its content and with the label that hides it. The zero value is
+// no change, since it was taken back before, or others get messages by it as well.
+func RetractRequest(request *fhir.Resource) (Authored, error) {
+	n := request.Root()
+	others := 0
+	for to := range n.Each("recipient") {
+		if others++; others > 1 || strings.HasPrefix(to.Child("reference").Text(), "Group/") {
+			return Authored{}, nil
+		}
+	}
+	if n.Child("status").Text() == "entered-in-error" {
+		return Authored{}, nil
+	}
+	doc, err := openDocument(n)
+	if err != nil {
+		return Authored{}, err
+	}
+	doc.drop("text", "contained", "payload", "note", "reasonCode", "statusReason")
+	doc.setText("status", "entered-in-error")
+	if err := hide(doc); err != nil {
+		return Authored{}, err
+	}
+	return Authored{"CommunicationRequest", request.ID(), doc.bytes()}, nil
+}
+
+// hide gives a resource the label of what was taken back.
+func hide(doc *document) error {
+	meta := &document{}
+	if has := doc.get("meta"); has != nil {
+		var err error
+		if meta, err = parseDocument(has); err != nil {
+			return fmt.Errorf("read the meta of a message: %w", err)
+		}
+	}
+	push(meta, "security", Coded{System: RetractedSystem, Code: RetractedCode})
+	doc.set("meta", meta.bytes())
+	return nil
 }
 
 func (r Retraction) permitted(m Message) error {

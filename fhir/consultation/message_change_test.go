@@ -121,6 +121,9 @@ func TestRetract(t *testing.T) {
 	if strings.Contains(text, "secret") || !strings.Contains(text, `"status":"entered-in-error"`) || !strings.Contains(text, "wrong patient") {
 		t.Error(text)
 	}
+	if l := read(t, "Communication", all[0].JSON).Root().Child("meta").Child("security"); l.Child("system").Text() != consultation.RetractedSystem || l.Child("code").Text() != consultation.RetractedCode {
+		t.Error("nothing hides what was taken back:", text)
+	}
 	if status := tree(t, all[1].JSON)["status"]; status != "cancelled" {
 		t.Errorf("the receipt is %s", status)
 	}
@@ -130,6 +133,32 @@ func TestRetract(t *testing.T) {
 	receipt = read(t, "Task", all[1].JSON)
 	if all, err = retract(theGP(), message); len(all) != 1 || err != nil {
 		t.Errorf("a closed receipt: %v, %v", all, err)
+	}
+}
+
+// TestRetractRequest takes a request back with its message, unless others have one by it, too.
+func TestRetractRequest(t *testing.T) {
+	t.Parallel()
+	for recipients, want := range map[string]bool{
+		`{"reference":"Patient/pat-1"}`: true, `{"reference":"Patient/pat-1"},{"reference":"Patient/pat-2"}`: false, `{"reference":"Group/all"}`: false,
+	} {
+		request := read(t, "CommunicationRequest", []byte(`{"resourceType":"CommunicationRequest","id":"r","meta":{"tag":[{"code":"kept"}]},"status":"completed","note":[{"text":"secret"}],
+			"recipient":[`+recipients+`],"payload":[{"contentString":"secret"}]}`))
+		got, err := consultation.RetractRequest(request)
+		if err != nil || (got.JSON != nil) != want {
+			t.Errorf("%s: %s, %v", recipients, got.JSON, err)
+		}
+		if !want || err != nil {
+			continue
+		}
+		decodes(t, got)
+		text := string(got.JSON)
+		if strings.Contains(text, "secret") || !strings.Contains(text, `"status":"entered-in-error"`) || !strings.Contains(text, consultation.RetractedCode) || !strings.Contains(text, "kept") {
+			t.Error(text)
+		}
+		if again, err := consultation.RetractRequest(read(t, "CommunicationRequest", got.JSON)); again.JSON != nil || err != nil {
+			t.Errorf("again: %s, %v", again.JSON, err)
+		}
 	}
 }
 
@@ -195,7 +224,7 @@ func TestDeliver(t *testing.T) {
 	c := talk(t, consultation.Consultation, "in-progress")
 	statuses := []string{"preparation", "in-progress", "completed", "not-done", "stopped", "entered-in-error", "unknown", "on-hold"}
 	may := map[string]string{"preparation": "in-progress completed stopped entered-in-error", "in-progress": "completed not-done stopped entered-in-error",
-		"completed": "entered-in-error", "not-done": "entered-in-error", "stopped": "entered-in-error"}
+		"completed": "entered-in-error", "not-done": "completed entered-in-error", "stopped": "entered-in-error"}
 	for _, from := range statuses {
 		for _, to := range statuses {
 			want := strings.Contains(" "+may[from]+" ", " "+to+" ")

@@ -1,6 +1,10 @@
 package consultation
 
-import "github.com/openconsult/openconsult/fhir"
+import (
+	"time"
+
+	"github.com/openconsult/openconsult/fhir"
+)
 
 // abortable says whether the Task in the focus of an abort Task may be stopped by it: it
 // is between the same parties, and in a status that only the server leaves for cancelled.
@@ -26,6 +30,24 @@ type SystemMove struct {
 	Task           fhir.Key
 	From, To       Status
 	BusinessStatus string // that the Task gets, a code of [AdviceStatusSystem]; empty leaves it
+}
+
+// Write returns the JSON of the Task, as it is stored, after the move.
+func (m SystemMove) Write(task *fhir.Resource, now time.Time) ([]byte, error) {
+	kind, err := KindOf(task.Root())
+	if err != nil {
+		return nil, err
+	}
+	doc, err := openDocument(task.Root())
+	if err != nil {
+		return nil, err
+	}
+	doc.setText("status", string(m.To))
+	doc.setText("lastModified", dateTime(now))
+	if m.BusinessStatus != "" {
+		doc.setBusiness(kind, m.BusinessStatus)
+	}
+	return doc.bytes(), nil
 }
 
 // stop returns the moves that the acceptance of an abort Task brings about.

@@ -83,6 +83,18 @@ func (m Move) AppendExtension(dst []byte) []byte {
 	return dst
 }
 
+// extensionsOf returns the moves as extensions of an issue, with commas between them.
+func extensionsOf(moves []Move) string {
+	var dst []byte
+	for i, m := range moves {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = m.AppendExtension(dst)
+	}
+	return string(dst)
+}
+
 // ActionsJSON returns the moves as a Parameters resource, one parameter named
 // allowed-transition for each. https://hl7.org/fhir/R4/parameters.html
 func ActionsJSON(moves []Move) []byte {

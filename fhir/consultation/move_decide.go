@@ -74,6 +74,7 @@ func (p proposal) answer(d Decision, o *fhir.Outcome) (Decision, error) {
 	} else {
 		r.Allowed = AvailableActions(p.old, p.roles, p.facts)
 	}
+	o.Issues[0].Extensions = extensionsOf(r.Allowed)
 	return Decision{}, r
 }
 

@@ -112,7 +112,7 @@ func (p proposal) lowers() bool {
 // serverExtension says whether only the server writes an extension.
 func serverExtension(url string) bool {
 	switch url {
-	case TriageOutcomeURL, TaskReplacesURL, ClockPause, identityStateURL:
+	case TriageOutcomeURL, TaskReplacesURL, ClockPause, FiledURL, identityStateURL:
 		return true
 	}
 	return false

@@ -211,23 +211,26 @@ func (p *posting) content(policy *Policy) error {
 	if policy != nil && policy.Attachments != nil {
 		maxFiles = min(maxFiles, *policy.Attachments)
 	}
-	length, files := 0, 0
+	length := 0
+	var files []fhir.Node
 	for part := range p.sent.Each("payload") {
 		content := part.Child("content")
 		if content.Property() == "contentString" {
 			length += utf8.RuneCountInString(content.Text())
 			continue
 		}
-		files++
-		if files > maxFiles {
-			return refuse(fhir.TooLong, "too-many-attachments", "Communication.payload", "A message here has at most %d attachments; send fewer.", maxFiles)
-		}
+		files = append(files, content)
+	}
+	if len(files) > maxFiles {
+		return refuse(fhir.TooLong, "too-many-attachments", "Communication.payload", "A message here has at most %d attachments; send fewer.", maxFiles)
+	}
+	for _, content := range files {
 		if err := p.file(content); err != nil {
 			return err
 		}
 	}
 	switch {
-	case length+files == 0:
+	case length+len(files) == 0:
 		return refuse(fhir.Required, "payload-required", "Communication.payload", "A message says something: give a payload with a text or an attachment.")
 	case length > maxLength:
 		return refuse(fhir.TooLong, "message-too-long", "Communication.payload", "A message here has at most %d characters; shorten it.", maxLength)
