@@ -36,6 +36,7 @@ type Profile struct {
 	Patients      []string // ids of the patients that a Patient or RelatedPerson may act for
 	All           bool     // a client without organisations that may see everything
 	Active        bool     // false: the account, client or person may do nothing any more
+	Lapsed        bool     // a RelatedPerson whom nobody lets act for a patient, or no longer
 }
 
 // TermsOf returns what a token grants that makes the claims c, to whom p describes,
@@ -43,8 +44,13 @@ type Profile struct {
 // system are for clients without a user, those of a user for a user, and those
 // of a patient for a patient in context, whom a Patient or a RelatedPerson must
 // be able to act for. It returns an Unauthorized [*fhir.Outcome] if p is not
-// active.
+// active, and a Denied one with the Detail proxy-not-active if p is Lapsed.
 func TermsOf(c Claims, p Profile, s Scopes) (access.Terms, error) {
+	if p.Lapsed && !p.Active {
+		o := fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Nobody has agreed, or agrees any more, that you act for this patient; ask the practice to renew it.")
+		o.Issues[0].Detail = "proxy-not-active"
+		return access.Terms{}, o
+	}
 	if !p.Active {
 		return access.Terms{}, fhir.Errorf(fhir.Unauthorized, fhir.Login, "", "Sign in again: what the token was granted for is no longer in force.")
 	}

@@ -109,6 +109,64 @@ ALTER TABLE bulk_piece ALTER COLUMN content SET STORAGE EXTERNAL;
 COMMENT ON TABLE bulk_piece IS 'What jobs were sent and what their files are made of';
 ALTER TABLE bulk_piece ADD CONSTRAINT bulk_piece_pkey PRIMARY KEY (job, name, start);
 
+CREATE TABLE dispatch_event (
+    channel text NOT NULL,
+    key text NOT NULL,
+    message text NOT NULL,
+    event text NOT NULL,
+    at timestamptz NOT NULL,
+    received timestamptz NOT NULL
+);
+COMMENT ON TABLE dispatch_event IS 'What channels have said of messages';
+ALTER TABLE dispatch_event ADD CONSTRAINT dispatch_event_pkey PRIMARY KEY (channel, key);
+CREATE INDEX dispatch_event_message ON dispatch_event USING btree (message);
+
+CREATE TABLE dispatch_feed (
+    one boolean DEFAULT true NOT NULL,
+    "position" text NOT NULL,
+    salt bytea NOT NULL,
+    node text NOT NULL,
+    fence bigint NOT NULL,
+    lease timestamptz NOT NULL,
+    CONSTRAINT dispatch_feed_one_check CHECK (one)
+);
+COMMENT ON TABLE dispatch_feed IS 'The one follower of the feed that finds messages to be sent';
+ALTER TABLE dispatch_feed ADD CONSTRAINT dispatch_feed_pkey PRIMARY KEY (one);
+
+CREATE TABLE dispatch_job (
+    message text NOT NULL,
+    place integer NOT NULL,
+    channel text NOT NULL,
+    key text NOT NULL,
+    begun timestamptz NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next timestamptz NOT NULL,
+    sent timestamptz,
+    failed boolean DEFAULT false NOT NULL,
+    receipt text DEFAULT ''::text NOT NULL
+);
+COMMENT ON TABLE dispatch_job IS 'Attempts to send messages, one for each channel';
+ALTER TABLE dispatch_job ADD CONSTRAINT dispatch_job_key_key UNIQUE (key);
+ALTER TABLE dispatch_job ADD CONSTRAINT dispatch_job_message_channel_key UNIQUE (message, channel);
+ALTER TABLE dispatch_job ADD CONSTRAINT dispatch_job_pkey PRIMARY KEY (message, place);
+
+CREATE TABLE dispatch_message (
+    id text NOT NULL,
+    request text NOT NULL,
+    made timestamptz NOT NULL,
+    due timestamptz NOT NULL,
+    words integer DEFAULT 0 NOT NULL,
+    faults integer DEFAULT 0 NOT NULL,
+    node text DEFAULT ''::text NOT NULL,
+    fence bigint DEFAULT 0 NOT NULL,
+    lease timestamptz DEFAULT '-infinity'::timestamptz NOT NULL
+)
+WITH (fillfactor='70');
+COMMENT ON TABLE dispatch_message IS 'Messages that are sent by other channels than the inbox here';
+ALTER TABLE dispatch_message ADD CONSTRAINT dispatch_message_pkey PRIMARY KEY (id);
+CREATE INDEX dispatch_message_due ON dispatch_message USING btree (due) WHERE (due < 'infinity'::timestamptz);
+CREATE INDEX dispatch_message_request ON dispatch_message USING btree (request);
+
 CREATE TABLE idempotency (
     holder text NOT NULL COLLATE "C",
     key text NOT NULL COLLATE "C",
@@ -343,6 +401,14 @@ CREATE TABLE oauth_request (
 );
 ALTER TABLE oauth_request ADD CONSTRAINT oauth_request_pkey PRIMARY KEY (hash);
 CREATE INDEX oauth_request_expires ON oauth_request USING btree (expires);
+
+CREATE TABLE patient_merged (
+    rid bigint NOT NULL,
+    until timestamptz NOT NULL,
+    provenance text DEFAULT ''::text NOT NULL
+);
+COMMENT ON TABLE patient_merged IS 'Patients that nothing may refer to any more';
+ALTER TABLE patient_merged ADD CONSTRAINT patient_merged_pkey PRIMARY KEY (rid);
 
 CREATE TABLE reindex_job (
     job bigint NOT NULL,
@@ -649,6 +715,34 @@ ALTER TABLE terminology_system ADD CONSTRAINT terminology_system_pkey PRIMARY KE
 CREATE UNIQUE INDEX terminology_system_source ON terminology_system USING btree (source, number) WHERE (state = 'ready'::text);
 CREATE INDEX terminology_system_url ON terminology_system USING btree (url, version) WHERE (state = 'ready'::text);
 
+CREATE TABLE timer (
+    type text NOT NULL,
+    id text NOT NULL,
+    kind text NOT NULL,
+    due timestamptz NOT NULL,
+    every bigint NOT NULL,
+    at timestamptz NOT NULL,
+    next timestamptz NOT NULL,
+    claim bigint DEFAULT 0 NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='80');
+COMMENT ON TABLE timer IS 'Timers of resources';
+ALTER TABLE timer ADD CONSTRAINT timer_pkey PRIMARY KEY (type, id, kind, due);
+CREATE INDEX timer_next ON timer USING btree (next) WHERE ((next < 'infinity'::timestamptz) AND (kind <> ''::text));
+CREATE INDEX timer_plan ON timer USING btree (next) WHERE (kind = ''::text);
+
+CREATE TABLE timer_feed (
+    one boolean DEFAULT true NOT NULL,
+    "position" text NOT NULL,
+    node text NOT NULL,
+    fence bigint NOT NULL,
+    lease timestamptz NOT NULL,
+    CONSTRAINT timer_feed_one_check CHECK (one)
+);
+COMMENT ON TABLE timer_feed IS 'The one follower of the feed that plans timers';
+ALTER TABLE timer_feed ADD CONSTRAINT timer_feed_pkey PRIMARY KEY (one);
+
 CREATE TABLE ver (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     updated timestamptz DEFAULT clock_timestamp() NOT NULL,
@@ -689,6 +783,8 @@ ALTER TABLE zdict ADD CONSTRAINT zdict_pkey PRIMARY KEY (dict);
 
 ALTER TABLE bulk_file ADD CONSTRAINT bulk_file_job_fkey FOREIGN KEY (job) REFERENCES bulk_job(id) ON DELETE CASCADE;
 ALTER TABLE bulk_piece ADD CONSTRAINT bulk_piece_job_fkey FOREIGN KEY (job) REFERENCES bulk_job(id) ON DELETE CASCADE;
+ALTER TABLE dispatch_event ADD CONSTRAINT dispatch_event_message_fkey FOREIGN KEY (message) REFERENCES dispatch_message(id) ON DELETE CASCADE;
+ALTER TABLE dispatch_job ADD CONSTRAINT dispatch_job_message_fkey FOREIGN KEY (message) REFERENCES dispatch_message(id) ON DELETE CASCADE;
 ALTER TABLE login_identity ADD CONSTRAINT login_identity_account_fkey FOREIGN KEY (account) REFERENCES login_account(id) ON DELETE CASCADE;
 ALTER TABLE login_session ADD CONSTRAINT login_session_account_fkey FOREIGN KEY (account) REFERENCES login_account(id) ON DELETE CASCADE;
 ALTER TABLE oauth_assertion ADD CONSTRAINT oauth_assertion_client_fkey FOREIGN KEY (client) REFERENCES oauth_client(id) ON DELETE CASCADE;
@@ -956,6 +1052,15 @@ BEGIN
   SELECT (age('3'::xid)::bigint + 3) & 4294967295 INTO next;
   SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO high FROM change_seq s;
 END $$;
+CREATE FUNCTION patient_stays() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF EXISTS (SELECT FROM patient_merged m WHERE m.rid = ANY (NEW.refs) AND m.until > clock_timestamp()) THEN
+    RAISE EXCEPTION 'the resource refers to a patient who was merged' USING ERRCODE = 'OC001';
+  END IF;
+  RETURN NEW;
+END $$;
 CREATE FUNCTION write_batch(rows write_row[], generation integer, whole boolean, holder text, key text, gate bigint, digest bytea, asked bytea, packing smallint, answer bytea) RETURNS SETOF write_plan
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -1112,3 +1217,4 @@ BEGIN
     SELECT ROW(k.added)::write_keys FROM generate_series(1, cardinality(rows)) i LEFT JOIN k ON k.n = i ORDER BY i);
 END $$;
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
+CREATE TRIGGER patient_stays BEFORE INSERT ON res FOR EACH ROW WHEN (((new.hash <> 0) AND (new.refs <> '{}'::bigint[]) AND (new.type <> ALL (ARRAY[7, 103, 111])))) EXECUTE FUNCTION patient_stays();

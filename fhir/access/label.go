@@ -12,6 +12,14 @@ const NoPatient = "NOPAT"
 // AnyLabel is the clearance for all labels, and a label of all that has one.
 const AnyLabel = "*"
 
+// Retracted is the label of what its author has taken back, a code of [LabelSystem]. It hides
+// the resource with all its earlier versions from everybody but auditors: staff and clients
+// who are cleared of this label, or of all.
+const Retracted = "RETRACTED"
+
+// LabelSystem is the code system of the labels of this server.
+const LabelSystem = "https://fhir.openconsult.example/CodeSystem/label"
+
 // labelOf returns the code under which a security label can hide a resource, or
 // "" if it cannot. Codes are taken in any case, and under the names that the
 // systems had before R4: what is meant to hide does.
@@ -29,6 +37,10 @@ func labelOf(system, code string) string {
 			return "CEL"
 		case "T": // taboo
 			return "TBOO"
+		}
+	case LabelSystem:
+		if code == Retracted {
+			return code
 		}
 	case "http://terminology.hl7.org/CodeSystem/v3-ActCode", "http://hl7.org/fhir/v3/ActCode", "urn:oid:2.16.840.1.113883.5.4":
 		if code == NoPatient || slices.Contains(sensitivities(), code) {
@@ -66,10 +78,10 @@ func broader(code string) string {
 
 // DeniedLabels returns the labels that a clearance, such as R and PSY, does not
 // cover, in order. V covers R as well, and a kind of sensitivity those below it.
-// Nobody clears a patient, or who acts for one, of NOPAT and V.
+// Nobody clears a patient, or who acts for one, of NOPAT, V and RETRACTED.
 // https://hl7.org/fhir/R4/v3/ConfidentialityClassification/vs.html
 func DeniedLabels(clearance []string, patient bool) []Key {
-	all := append(sensitivities(), "R", "V", NoPatient)
+	all := append(sensitivities(), "R", "V", NoPatient, Retracted)
 	slices.Sort(all)
 	denied := make([]Key, 0, len(all))
 	for _, code := range all {
@@ -77,7 +89,7 @@ func DeniedLabels(clearance []string, patient bool) []Key {
 		switch {
 		case code == NoPatient:
 			cleared = !patient
-		case code == "V" && patient:
+		case (code == "V" || code == Retracted) && patient:
 			cleared = false
 		}
 		if !cleared {

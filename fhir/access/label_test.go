@@ -14,25 +14,26 @@ func TestDeniedLabels(t *testing.T) {
 	for name, tt := range map[string]struct {
 		clearance []string
 		patient   bool
-		denied    string // of R, V, NOPAT, PSY, SPI, COGN
+		denied    string // of R, RETRACTED, V, NOPAT, PSY, SPI, COGN
 	}{
-		"staff":                   {nil, false, "COGN PSY R SPI V"},
-		"patient":                 {nil, true, "COGN NOPAT PSY R SPI V"},
-		"R":                       {[]string{"R"}, false, "COGN PSY SPI V"},
-		"V covers R":              {[]string{"V"}, false, "COGN PSY SPI"},
-		"patient with R and V":    {[]string{"R", "V"}, true, "COGN NOPAT PSY SPI V"},
-		"one kind":                {[]string{"PSY"}, false, "COGN R SPI V"},
-		"a wider kind":            {[]string{"BH"}, false, "PSY R SPI V"},
-		"the widest kind":         {[]string{"SPI"}, false, "R V"},
-		"no label":                {[]string{"nonsense", ""}, false, "COGN PSY R SPI V"},
+		"staff":                   {nil, false, "COGN PSY R RETRACTED SPI V"},
+		"patient":                 {nil, true, "COGN NOPAT PSY R RETRACTED SPI V"},
+		"R":                       {[]string{"R"}, false, "COGN PSY RETRACTED SPI V"},
+		"V covers R":              {[]string{"V"}, false, "COGN PSY RETRACTED SPI"},
+		"patient with R and V":    {[]string{"R", "V"}, true, "COGN NOPAT PSY RETRACTED SPI V"},
+		"one kind":                {[]string{"PSY"}, false, "COGN R RETRACTED SPI V"},
+		"a wider kind":            {[]string{"BH"}, false, "PSY R RETRACTED SPI V"},
+		"the widest kind":         {[]string{"SPI"}, false, "R RETRACTED V"},
+		"no label":                {[]string{"nonsense", ""}, false, "COGN PSY R RETRACTED SPI V"},
 		"all":                     {[]string{AnyLabel}, false, ""},
-		"patient with all":        {[]string{AnyLabel}, true, "NOPAT V"},
-		"patient who is cleared":  {[]string{NoPatient}, true, "COGN NOPAT PSY R SPI V"},
-		"a label in another case": {[]string{"r"}, false, "COGN PSY R SPI V"},
+		"patient with all":        {[]string{AnyLabel}, true, "NOPAT RETRACTED V"},
+		"an auditor":              {[]string{Retracted}, false, "COGN PSY R SPI V"},
+		"patient who is cleared":  {[]string{NoPatient}, true, "COGN NOPAT PSY R RETRACTED SPI V"},
+		"a label in another case": {[]string{"r"}, false, "COGN PSY R RETRACTED SPI V"},
 	} {
 		got := ""
 		for _, k := range DeniedLabels(tt.clearance, tt.patient) {
-			if slices.Contains([]string{"R", "V", NoPatient, "PSY", "SPI", "COGN"}, k.Of) {
+			if slices.Contains([]string{"R", Retracted, "V", NoPatient, "PSY", "SPI", "COGN"}, k.Of) {
 				got += " " + k.Of
 			}
 			if k.Kind != Label {

@@ -15,6 +15,7 @@ type Write struct {
 	Old         *Content            // the version that it follows; nil for none
 	Things      map[Key]bool        // of what Names returns: what the writer sees, by the scopes that they write by or any others
 	Meta        bool                // only profiles, tags and labels differ from Old
+	Amends      bool                // the rules of conversations let the writer change what was sent
 	New         *Content            // nil for Delete
 	Patients    map[string]bool     // of the patients that Asks returns, as "Patient/1": those that the writer sees
 	Records     map[string]bool     // of the same: those whose record the writer was given, so that their Record key shows it

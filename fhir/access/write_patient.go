@@ -60,7 +60,7 @@ func (r *writer) mayAsPatient() error {
 // from that patient, and who may see it stays as it is.
 func (r *writer) mayChangeAsPatient() error {
 	switch {
-	case isFinal(r.Type, r.Old.Status):
+	case isFinal(r.Type, r.Old.Status) && !r.Amends:
 		return r.denied(r.Type+".status", "What is completed stays as it is: send a new %s.", r.Type)
 	case r.New == nil && !r.owns(r.Old):
 		return r.denied(r.Type, "You may delete only what is from you, or from whom you act for.")

@@ -154,7 +154,7 @@ func (c *Catalog) entry(key name) *entry {
 
 // builtIn returns what comes with the server of that name.
 func (c *Catalog) builtIn(key name) []*Definition {
-	found := core().find(key.typ, key.url)
+	found := comes(key.typ, key.url)
 	if len(found) == 0 {
 		return nil
 	}

@@ -74,7 +74,7 @@ func (c *checker) checkNames() {
 	if c.def.URL == "" {
 		c.issue(fhir.Required, "url", "Give the parameter a canonical URL.")
 	} else if c.registry.isOfficial(c.def.URL) {
-		c.issue(fhir.Duplicate, "url", "This URL is that of a search parameter of R4; give the parameter one of its own.")
+		c.issue(fhir.Duplicate, "url", "This URL is that of a search parameter of R4 or of this server; give the parameter one of its own.")
 	}
 	if !isCode(c.def.Code) {
 		c.issue(fhir.Value, "code", "A code begins with a letter and has at most %d letters, digits, hyphens and underscores.", maxCode)
@@ -82,7 +82,7 @@ func (c *checker) checkNames() {
 }
 
 func (r *Registry) isOfficial(url string) bool {
-	return slices.ContainsFunc(r.spec.SearchParameters, func(p *spec.SearchParameter) bool { return p.URL == url })
+	return isOwn(url) || slices.ContainsFunc(r.spec.SearchParameters, func(p *spec.SearchParameter) bool { return p.URL == url })
 }
 
 // isCode reports whether s can be a code. What begins with an underscore is

@@ -35,7 +35,7 @@ func (r *Registry) Index(root fhir.Node, id string) (*Index, error) {
 	}
 	slices.SortStableFunc(h.entries, func(a, b Entry) int { return cmp.Compare(a.Param.Position, b.Param.Position) })
 	key := fhir.Key{Type: typ, ID: id}
-	return &Index{Key: key, Base: r.Base, Entries: h.entries, Members: members(key, h.entries), Failed: h.failed}, nil
+	return &Index{Key: key, Base: r.Base, Entries: h.entries, Members: members(key, h.entries), Mentions: r.mentions(root, h.entries), Failed: h.failed}, nil
 }
 
 // A harvest gathers the values of one resource.

@@ -42,6 +42,7 @@ type Param struct {
 	Canonical bool
 
 	Custom  bool
+	Own     bool // it is custom, but the server's own
 	State   State
 	Percent int // built so far, while State is Building
 

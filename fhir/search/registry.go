@@ -92,6 +92,14 @@ func (r *Registry) addCustom(custom []Custom) error {
 	return nil
 }
 
+// Defines reports whether def is what a custom parameter of a type is defined as.
+func (r *Registry) Defines(typ string, def *spec.SearchParameter) bool {
+	return slices.ContainsFunc(r.custom[typ], func(c Custom) bool {
+		return c.Definition.URL == def.URL && c.Definition.Code == def.Code && c.Definition.Type == def.Type &&
+			c.Definition.Expression == def.Expression && slices.Equal(c.Definition.Base, def.Base) && slices.Equal(c.Definition.Targets, def.Targets)
+	})
+}
+
 // Param returns the parameter of that code, such as "birthdate" or "_tag", or nil
 // when the type has none that can be searched by. The type "" has those that all
 // types have.
@@ -135,7 +143,7 @@ func (r *Registry) fill(typ string, t *table) error {
 		}
 	}
 	for _, c := range r.custom[typ] {
-		p := &Param{Position: c.Position, Custom: true, State: c.State, Percent: c.Percent}
+		p := &Param{Position: c.Position, Custom: true, Own: isOwn(c.Definition.URL), State: c.State, Percent: c.Percent}
 		if err := r.define(t, p, c.Definition); err != nil {
 			return fmt.Errorf("define custom search parameter %s for %s: %w", c.Definition.URL, typ, err)
 		}

@@ -8,12 +8,13 @@ import (
 
 // An Index is what a resource is found by.
 type Index struct {
-	Key     fhir.Key
-	Base    string    // of the Registry that made it: URLs below it are relative references; may be empty
-	Updated time.Time // meta.lastUpdated; zero while the resource is being written
-	Entries []Entry   // one for each value, those of a parameter together, in the order of the parameters
-	Members []Member
-	Failed  []*Param // custom parameters whose expression is in error for this resource, or finds too much: they have no values in it
+	Key      fhir.Key
+	Base     string    // of the Registry that made it: URLs below it are relative references; may be empty
+	Updated  time.Time // meta.lastUpdated; zero while the resource is being written
+	Entries  []Entry   // one for each value, those of a parameter together, in the order of the parameters
+	Members  []Member
+	Mentions []fhir.Key // patients that it refers to where no parameter of R4 looks
+	Failed   []*Param   // custom parameters whose expression is in error for this resource, or finds too much: they have no values in it
 }
 
 // An Entry is one value of one parameter.

@@ -22,14 +22,14 @@ func slotOf(typ, code string) int {
 	case "Communication.received", "CommunicationRequest.occurrence", "Condition.onset-date", "Patient.death-date",
 		"ServiceRequest.occurrence", "Task.modified":
 		return 2
-	case "Task.period":
+	case "Task.due":
 		return 3
 	}
 	return 0
 }
 
 func slot(p *search.Param) int {
-	if p.Type != search.DateType || p.Custom {
+	if p.Type != search.DateType || p.Custom && !p.Own {
 		return 0
 	}
 	return slotOf(p.Base, p.Code)

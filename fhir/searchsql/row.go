@@ -10,7 +10,7 @@ import (
 // Layout is the version of what [Secret.Row] makes of an index. Whatever makes the
 // rows of before unfit for the statements of today makes it greater by one: the
 // store then builds all rows anew.
-const Layout = 2
+const Layout = 3
 
 // A Row is what the search columns of a resource hold.
 type Row struct {
@@ -68,6 +68,14 @@ func (s Secret) Row(ix *search.Index, words []string) Row {
 		salt := s.compartmentSalt()
 		for _, m := range ix.Members {
 			p.keyOf(s.RID(m.Compartment) ^ salt)
+		}
+	}
+	if len(ix.Mentions) > 0 {
+		salt := s.mentionSalt()
+		for _, k := range ix.Mentions {
+			rid := s.RID(k)
+			p.keyOf(rid ^ salt)
+			p.row.Refs = append(p.row.Refs, rid)
 		}
 	}
 	p.row.Keys, p.row.Refs = distinct(p.row.Keys), distinct(p.row.Refs)

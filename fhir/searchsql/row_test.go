@@ -89,10 +89,13 @@ func TestTimes(t *testing.T) {
 // one parameter.
 func TestSlots(t *testing.T) {
 	t.Parallel()
-	if slot(&search.Param{Code: "period", Type: search.DateType, Base: "Task"}) != 3 {
-		t.Error("the period of a Task has no slot")
+	if slot(&search.Param{Code: "modified", Type: search.DateType, Base: "Task"}) != 2 {
+		t.Error("the time when a Task was changed has no slot")
 	}
-	if slot(&search.Param{Code: "period", Type: search.DateType, Base: "Task", Custom: true}) != 0 {
+	if slot(&search.Param{Code: "due", Type: search.DateType, Base: "Task", Custom: true, Own: true}) != 3 {
+		t.Error("the time by which a Task is due has no slot")
+	}
+	if slot(&search.Param{Code: "due", Type: search.DateType, Base: "Task", Custom: true}) != 0 {
 		t.Error("a custom parameter has a slot")
 	}
 }

@@ -52,6 +52,13 @@ func (s Secret) compartmentSalt() int64 {
 	return s.hash(append(make(tuple, 0, 32), keyVersion).text("").text("compartment"))
 }
 
+// Mention returns the key of what refers to a patient where no parameter of R4 looks.
+func (s Secret) Mention(k fhir.Key) int64 { return s.RID(k) ^ s.mentionSalt() }
+
+func (s Secret) mentionSalt() int64 {
+	return s.hash(append(make(tuple, 0, 32), keyVersion).text("").text("mention"))
+}
+
 // Salt returns what makes the name of a target the key of a reference to it: a
 // resource that refers by p to the one with an RID has the key RID XOR Salt(p).
 // For canonical references [Secret.URL] stands in the place of the RID, and the

@@ -1,6 +1,6 @@
 // Package store keeps resources and their history in Postgres. It owns the
-// tables installation, res, ver, rng, access_event, idempotency and audit, and
-// alone runs their SQL. What a resource is found by, search and searchsql say.
+// tables installation, res, ver, rng, access_event, idempotency, patient_merged and
+// audit, and alone runs their SQL. What a resource is found by, search and searchsql say.
 //
 // A resource is found by its rid, a keyed 64-bit hash of Type/id, so that no
 // look-up turns a name into a number. Two names with one rid are told apart by

@@ -35,6 +35,9 @@ func fault(doing string, err error) error {
 		if e.Code == "53100" {
 			return fhir.Errorf(fhir.Full, fhir.NoStore, "", "There is no room left to store anything; reading goes on.")
 		}
+		if e.Code == mergedPatient {
+			return NamesMerged()
+		}
 		switch e.Code.Class() {
 		case "08", "53", "57", "55", "40", "25":
 			return &Unavailable{Err: wrapped}

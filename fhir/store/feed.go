@@ -29,7 +29,7 @@ func (f Feed) now() time.Time {
 type FeedEntry struct {
 	Version
 	Origin  string // the client that wrote the version; empty for none
-	Reason  string // Deleted, Left or Entered; empty for a version as such
+	Reason  string // Deleted, Left, Error or Entered; empty for a version as such
 	Settled bool   // the changes up to here are those of whole transactions
 	Past    bool   // the version was loaded as history
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/lib/pq"
+
+	"github.com/openconsult/openconsult/fhir/access"
 )
 
 // The reasons of entries of the feed.
@@ -13,6 +16,7 @@ const (
 	ReasonDeleted = "deleted"            // the resource was deleted
 	ReasonEntered = "entered-your-scope" // it was there, and is seen only since
 	ReasonLeft    = "left-your-scope"    // it is there, and is not seen any more
+	ReasonError   = "entered-in-error"   // its author has taken it back
 )
 
 // A verdict is what becomes of a change.
@@ -61,7 +65,7 @@ func (w *feedReader) judge(ctx context.Context, rows []*feedRow) ([]*feedRow, er
 				return nil, err
 			}
 			if had && !w.gone[r.rid] {
-				delivered = append(delivered, r.tombstone())
+				delivered = append(delivered, w.tombstone(r))
 				w.gone[r.rid] = true
 			}
 		}
@@ -70,11 +74,15 @@ func (w *feedReader) judge(ctx context.Context, rows []*feedRow) ([]*feedRow, er
 }
 
 // tombstone returns r without content.
-func (r *feedRow) tombstone() *feedRow {
+func (w *feedReader) tombstone(r *feedRow) *feedRow {
 	t := *r
-	t.Reason = ReasonLeft
-	if r.Deleted() {
+	switch {
+	case r.Deleted():
 		t.Reason = ReasonDeleted
+	case slices.Contains(r.afterwards(), w.db.secret.Access(access.Key{Kind: access.Label, Of: access.Retracted})):
+		t.Reason = ReasonError
+	default:
+		t.Reason = ReasonLeft
 	}
 	t.Stored, t.Op, t.Fresh = nil, Delete, false
 	return &t

@@ -56,9 +56,10 @@ func (db *DB) definition(root fhir.Node) (*definition, error) {
 	return &d, nil
 }
 
-// isOfficial reports whether p stands for a parameter of R4.
+// isOfficial reports whether p stands for a parameter of R4 or of the server itself.
 func isOfficial(p *spec.SearchParameter) bool {
-	return slices.ContainsFunc(spec.R4().SearchParameters, func(o *spec.SearchParameter) bool { return o.URL == p.URL && o.Code == p.Code })
+	return slices.ContainsFunc(spec.R4().SearchParameters, func(o *spec.SearchParameter) bool { return o.URL == p.URL && o.Code == p.Code }) ||
+		slices.ContainsFunc(search.Own(), func(o search.OwnParameter) bool { return o.URL == p.URL && o.Code == p.Code })
 }
 
 // putParameter writes a SearchParameter, and in the same transaction the search
@@ -137,13 +138,9 @@ func (db *DB) redefine(ctx context.Context, s *session, c change) error {
 	if c.definition == nil {
 		c.definition = &definition{}
 	}
-	types := c.definition.types()
-	numbers, first := make([]int16, len(types)), make([]int, len(types))
-	for i, t := range types {
-		numbers[i], first[i] = db.types[t], officialParameters(t)
-	}
+	at := db.placesOf(c.definition.types())
 	const retire = `UPDATE search_param SET state = 'retired' WHERE rid = $1 AND state <> 'retired' AND NOT (code = $2 AND type = ANY ($3))`
-	retired, err := s.tx.ExecContext(ctx, retire, c.rid, c.definition.Code, pq.Array(numbers))
+	retired, err := s.tx.ExecContext(ctx, retire, c.rid, c.definition.Code, pq.Array(at.types))
 	if err != nil {
 		return fault("retire a search parameter", err)
 	}
@@ -151,7 +148,7 @@ func (db *DB) redefine(ctx context.Context, s *session, c change) error {
 	if err != nil {
 		return fault("retire a search parameter", err)
 	}
-	built, err := db.define(ctx, s, c, places{numbers, first})
+	built, err := db.define(ctx, s, c, at)
 	if err != nil || n == 0 && len(built) == 0 {
 		return err
 	}
@@ -163,6 +160,14 @@ func (db *DB) redefine(ctx context.Context, s *session, c change) error {
 type places struct {
 	types []int16
 	first []int
+}
+
+func (db *DB) placesOf(types []string) places {
+	at := places{make([]int16, len(types)), make([]int, len(types))}
+	for i, t := range types {
+		at.types[i], at.first[i] = db.types[t], officialParameters(t)
+	}
+	return at
 }
 
 // officialParameters returns how many search parameters R4 has for a type.

@@ -43,7 +43,7 @@ func tryPut(t *testing.T, db *DB, body string) fhir.Class {
 // tableOf returns the search parameters as the database has them.
 func tableOf(t *testing.T, database *pgtest.Database) string {
 	t.Helper()
-	rows, err := database.Query(`SELECT code || ' ' || position || ' ' || state FROM search_param ORDER BY position`)
+	rows, err := database.Query(`SELECT code || ' ' || position || ' ' || state FROM search_param WHERE rid <> 0 ORDER BY position`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func tableOf(t *testing.T, database *pgtest.Database) string {
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	db, database := openInside(t)
-	first := officialParameters("Task")
+	first := officialParameters("Task") + 3 // behind the server's own
 	const none = 255
 	for _, step := range []struct {
 		name, body string // a body of one word deletes

@@ -35,11 +35,11 @@ func copyIn(t testing.TB, db *DB, bodies []string, keys func(n int) []access.Key
 		rid, number := db.secret.RID(k), db.types[k.Type]
 		acl := db.secret.Accesses(keys(n))
 		codec, packed := db.bodies.pack(resource.Stored(k.ID))
-		rows = append(rows, []any{rid, number, 1, at, c.Times[0].Low(), c.Times[0].High(), c.Times[1].Low(), c.Times[1].High(), c.S1, k.ID,
+		rows = append(rows, []any{rid, number, 1, at, c.Times[0].Low(), c.Times[0].High(), c.Times[1].Low(), c.Times[1].High(), c.Times[2].Low(), c.Times[2].High(), c.S1, k.ID,
 			pq.Array(slices.Concat(acl, c.Keys)), pq.Array(c.Refs), c.Strs, c.Sorts, 0, 1})
 		versions = append(versions, []any{at, rid, 1, number, k.ID, "C", codec, packed, c.Words, pq.Array(acl)})
 	}
-	copyRows(t, tx, "COPY res (rid, type, ver, updated, t1, t1h, t2, t2h, s1, id, keys, refs, strs, sorts, hash, idx_gen) FROM STDIN", rows)
+	copyRows(t, tx, "COPY res (rid, type, ver, updated, t1, t1h, t2, t2h, t3, t3h, s1, id, keys, refs, strs, sorts, hash, idx_gen) FROM STDIN", rows)
 	copyRows(t, tx, "COPY ver (updated, rid, ver, type, id, op, codec, body, words, acl) FROM STDIN", versions)
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)

@@ -167,6 +167,9 @@ func (db *DB) prepare(ctx context.Context, c Config) error {
 	if _, err := db.refresh(ctx, &session{querier: db.sql}, 0); err != nil {
 		return err
 	}
+	if err := db.defineOwn(ctx); err != nil {
+		return err
+	}
 	if db.base != "" {
 		if err := db.rebase(ctx); err != nil {
 			return err

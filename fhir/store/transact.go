@@ -95,7 +95,26 @@ func (db *DB) writeSome(ctx context.Context, changes []Change) ([]Written, error
 		return nil, err
 	}
 	defer db.free.Release(1)
-	return db.write(ctx, &session{querier: db.sql}, batch{changes: changes})
+	all, err := db.write(ctx, &session{querier: db.sql}, batch{changes: changes})
+	if err == nil || !isMisnamed(err) {
+		return all, err
+	}
+	if len(changes) == 1 {
+		return []Written{{Outcome: Misnamed}}, nil
+	}
+	all = make([]Written, 0, len(changes))
+	for i := range changes {
+		one, err := db.write(ctx, &session{querier: db.sql}, batch{changes: changes[i : i+1]})
+		switch {
+		case err == nil:
+			all = append(all, one...)
+		case isMisnamed(err):
+			all = append(all, Written{Outcome: Misnamed})
+		default:
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (db *DB) writeOne(ctx context.Context, c *Change) (Written, error) {

@@ -43,6 +43,7 @@ const (
 	Nothing                      // there was nothing to delete
 	Mismatch                     // the expectation does not hold; nothing was written
 	Collision                    // another resource has the same rid; nothing was written
+	Misnamed                     // it refers to a patient who was merged; nothing was written. Of [DB.WriteEach] only: others return an Outcome
 )
 
 // Written is the current version after a write, or what stands in its way.

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -142,7 +143,7 @@ func params(all []*search.Param, c search.Condition) []*search.Param {
 func rules(r *search.Registry, w *watch) ([]*rule, error) {
 	if w.topic == nil {
 		all, err := conditions(r, w.typ, w.query)
-		return []*rule{{of: w, current: all, any: true}}, err
+		return []*rule{{of: w, typ: w.typ, current: all, any: true}}, err
 	}
 	filters, err := conditions(r, w.typ, w.query)
 	if err != nil {
@@ -150,17 +151,26 @@ func rules(r *search.Registry, w *watch) ([]*rule, error) {
 	}
 	var fire []*rule
 	for _, t := range w.topic.Triggers {
-		now, err := conditions(r, w.typ, escaped(t.Current))
+		typ := t.typeOf(w.topic)
+		now, err := conditions(r, typ, escaped(t.Current))
 		if err != nil {
 			return nil, err
 		}
-		before, err := conditions(r, w.typ, escaped(t.Previous))
+		before, err := conditions(r, typ, escaped(t.Previous))
 		if err != nil {
 			return nil, err
 		}
-		// The filters come first: of two keys that are as good as each other by what is
-		// known, theirs is the one that fewer resources will have.
-		fire = append(fire, &rule{of: w, current: slices.Concat(filters, now), previous: before, create: t.Create, changed: t.Changed})
+		made := &rule{of: w, typ: typ, current: now, previous: before, create: t.Create, changed: t.Changed, added: t.Added}
+		if t.Focus == "" {
+			// The filters come first: of two keys that are as good as each other by what is
+			// known, theirs is the one that fewer resources will have.
+			made.current = slices.Concat(filters, now)
+		} else if made.focus = r.Param(typ, t.Focus); made.focus != nil {
+			made.filters = filters
+		} else {
+			return nil, fmt.Errorf("look for what a %s is about: it has no search parameter %s", typ, t.Focus)
+		}
+		fire = append(fire, made)
 	}
 	return fire, nil
 }

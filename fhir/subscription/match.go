@@ -6,6 +6,7 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/search"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -39,12 +40,53 @@ func (l *loading) match(ctx context.Context, candidates []*rule, b *batch) error
 		if !fires {
 			continue
 		}
+		about, err := l.about(ctx, r, now)
+		if err != nil {
+			return err
+		}
+		if about == nil {
+			continue
+		}
 		fired[r.of] = true
-		if l.sees(ctx, r.of, b) {
-			b.events = append(b.events, event{subscription: r.of.id, key: l.followed.Key, version: l.followed.Number, at: l.followed.Updated})
+		if l.sees(ctx, r.of, about, b) {
+			b.events = append(b.events, event{subscription: r.of.id, key: about.Key, version: about.Number, at: l.followed.Updated})
 		}
 	}
 	return nil
+}
+
+// about returns what an event of r is about: the version itself, or the current one of
+// what it names, nil if that is not there or does not meet the filters.
+func (l *loading) about(ctx context.Context, r *rule, now *document) (*store.Version, error) {
+	if r.focus == nil {
+		return l.version, nil
+	}
+	k := r.about(now, r.of.typ)
+	if k.ID == "" {
+		return nil, nil
+	}
+	v, err := l.engine.Store.Read(ctx, k)
+	if err != nil {
+		return nil, fmt.Errorf("read what an event is about: %w", err)
+	}
+	if v == nil || v.Stored == nil {
+		return nil, nil
+	}
+	d, err := l.decode(v)
+	if err != nil {
+		l.unreadable(ctx, v, err)
+		return nil, nil
+	}
+	if !search.Match(r.filters, d.index, nil) {
+		return nil, nil
+	}
+	return v, nil
+}
+
+// unreadable tells of a version that fires nothing: a poisoned one must not stop all
+// others.
+func (l *loading) unreadable(ctx context.Context, v *store.Version, err error) {
+	l.engine.Log.ErrorContext(ctx, "a version fires no subscription because it cannot be read", "type", v.Key.Type, "rid", l.followed.RID, "version", v.Number, "error", err)
 }
 
 // before returns the version before, nil for none or a deletion.
@@ -63,7 +105,7 @@ func (l *loading) before(ctx context.Context) (*document, error) {
 }
 
 // load reads and decodes a version. One that is not there any more, or cannot be
-// read, fires nothing: a poisoned one must not stop all others.
+// read, fires nothing.
 func (l *loading) load(ctx context.Context, number int) (*document, error) {
 	k := l.followed.Key
 	v, err := l.engine.Store.VRead(ctx, k, number)
@@ -76,7 +118,7 @@ func (l *loading) load(ctx context.Context, number int) (*document, error) {
 	}
 	d, err := l.decode(v)
 	if err != nil {
-		l.engine.Log.ErrorContext(ctx, "a version fires no subscription because it cannot be read", "type", k.Type, "rid", l.followed.RID, "version", number, "error", err)
+		l.unreadable(ctx, v, err)
 		return nil, nil
 	}
 	return d, nil
@@ -95,9 +137,9 @@ func (l *loading) decode(v *store.Version) (*document, error) {
 	return &document{r.Root(), ix}, nil
 }
 
-// sees reports whether the subscriber of w sees the version now. If that cannot be
+// sees reports whether the subscriber of w sees a version now. If that cannot be
 // found out there is an event, and it is asked again when it is delivered.
-func (l *loading) sees(ctx context.Context, w *watch, b *batch) bool {
+func (l *loading) sees(ctx context.Context, w *watch, v *store.Version, b *batch) bool {
 	g, err := l.engine.recent(ctx, w.holder)
 	if hasEnded(err) {
 		b.look = append(b.look, w.id)
@@ -106,7 +148,7 @@ func (l *loading) sees(ctx context.Context, w *watch, b *batch) bool {
 	if err != nil {
 		return true
 	}
-	sees, err := l.engine.sees(g, l.version)
+	sees, err := l.engine.sees(g, v)
 	return sees || err != nil
 }
 

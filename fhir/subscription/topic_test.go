@@ -10,10 +10,14 @@ import (
 	"github.com/openconsult/openconsult/fhir/spec"
 )
 
-// registry returns the search parameters of R4.
+// registry returns the search parameters of R4 and of the server itself.
 func registry(t testing.TB) *search.Registry {
 	t.Helper()
-	r, err := search.NewRegistry(spec.R4(), base, 1, nil)
+	var own []search.Custom
+	for i, p := range search.Own() {
+		own = append(own, search.Custom{Definition: &p.SearchParameter, Type: p.Base[0], Position: 1000 + i})
+	}
+	r, err := search.NewRegistry(spec.R4(), base, 1, own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +41,21 @@ func message(status string) string {
 	return fmt.Sprintf(`{"resourceType":"Communication","id":"c","status":%q}`, status)
 }
 
+// alert is a message by which the server tells something.
+func alert(topic string) string {
+	return fmt.Sprintf(`{"resourceType":"Communication","id":"c","status":"completed","category":[{"coding":[{"system":"https://fhir.openconsult.example/CodeSystem/message-category","code":"alert"}]}],
+		"partOf":[{"reference":"Task/t"}],"topic":{"coding":[{"system":"https://fhir.openconsult.example/CodeSystem/alert-topic","code":%q}]}}`, topic)
+}
+
+// output is what came of a Task, of these types of ours.
+func output(types ...string) string {
+	var all []string
+	for i, t := range types {
+		all = append(all, fmt.Sprintf(`{"type":{"coding":[{"system":"https://fhir.openconsult.example/CodeSystem/task-io","code":%q}]},"valueString":"%d"}`, t, i))
+	}
+	return `,"output":[` + strings.Join(all, ",") + `]`
+}
+
 func appointment(status, more string) string {
 	return fmt.Sprintf(`{"resourceType":"Appointment","id":"a","status":%q,"participant":[{"status":"accepted"}]%s}`, status, more)
 }
@@ -50,7 +69,6 @@ func TestTopicsFire(t *testing.T) {
 	r := registry(t)
 	owner := func(id string) string { return `,"owner":{"reference":"Organization/` + id + `"}` }
 	const business = `,"businessStatus":{"coding":[{"code":"ADVICE_CONVERTED"}]}`
-	const output = `,"output":[{"type":{"text":"x"},"valueReference":{"reference":"Observation/1"}}]`
 	assigned := func(id string) string {
 		return `,"extension":[{"url":"https://fhir.openconsult.example/StructureDefinition/assigned-to","valueReference":{"reference":"Practitioner/` + id + `"}}]`
 	}
@@ -70,10 +88,27 @@ func TestTopicsFire(t *testing.T) {
 		{"read already", task("t", "message-receipt", "completed"), task("t", "message-receipt", "completed", owner("1")), "task-changed"},
 		{"receipt is made", "", task("t", "message-receipt", "ready"), ""},
 		{"advice is asked", "", task("t", "advice-and-guidance", "requested"), ""},
-		{"advice comes", task("t", "advice-and-guidance", "in-progress"), task("t", "advice-and-guidance", "completed", output), "advice-response-received record-filed task-changed"},
+		{"advice comes", task("t", "advice-and-guidance", "in-progress"), task("t", "advice-and-guidance", "completed", output("outcome")), "advice-response-received task-changed"},
+		{"referral is booked", task("t", "referral", "in-progress"), task("t", "referral", "completed", output("outcome")), "advice-response-received task-changed"},
+		{"referral needs more", task("t", "referral", "in-progress"), task("t", "referral", "on-hold"), "advice-response-received task-changed"},
 		{"advice needs more", task("t", "advice-and-guidance", "in-progress"), task("t", "advice-and-guidance", "on-hold"), "advice-response-received task-changed"},
 		{"advice is converted", task("t", "advice-and-guidance", "completed"), task("t", "advice-and-guidance", "completed", business), "advice-response-received task-changed"},
-		{"filed", task("t", "consultation", "completed"), task("t", "consultation", "completed", output), "record-filed"},
+		{"filed", task("t", "consultation", "completed"), task("t", "consultation", "completed", output("filed-to-record")), "record-filed"},
+		{"filed again", task("t", "consultation", "completed", output("filed-to-record")), task("t", "consultation", "completed", output("filed-to-record", "filed-to-record")), "record-filed"},
+		{"other output", task("t", "consultation", "completed", output("filed-to-record")), task("t", "consultation", "completed", output("filed-to-record", "outcome")), ""},
+		{"output of the same code elsewhere", task("t", "consultation", "completed"), task("t", "consultation", "completed", strings.ReplaceAll(output("filed-to-record"), "task-io", "x")), ""},
+		{"filing is taken back", task("t", "consultation", "completed", output("outcome", "filed-to-record")), task("t", "consultation", "completed", output("outcome")), ""},
+		{"due soon", "", alert("response-due-soon"), "message-received task-due-soon"},
+		{"overdue", "", alert("response-overdue"), "message-received task-overdue"},
+		{"not opened", "", alert("response-not-opened"), "message-received response-not-opened"},
+		{"not read", "", alert("unread-escalation"), "message-received unread-escalation"},
+		{"not filed", "", alert("filing-overdue"), "message-received filing-overdue"},
+		{"an alert is changed", alert("filing-overdue"), strings.Replace(alert("filing-overdue"), `"partOf"`, `"language":"en","partOf"`, 1), ""},
+		{"no alert", "", strings.Replace(alert("response-overdue"), `"alert"`, `"consultation"`, 1), "message-received"},
+		{"response is there", "", alert("response-received"), "message-received"},
+		{"message fails", message("in-progress"), message("not-done"), "message-delivery-failed"},
+		{"message has failed", message("not-done"), message("not-done"), ""},
+		{"message fails at once", "", message("not-done"), "message-delivery-failed"},
 		{"prescription is asked", "", task("t", "prescription-reissue", "requested"), "prescription-request-changed"},
 		{"prescription goes on", task("t", "prescription-reissue", "requested"), task("t", "prescription-reissue", "accepted"), "prescription-request-changed task-changed"},
 		{"message", "", message("completed"), "message-received"},
@@ -100,7 +135,7 @@ func TestTopicsFire(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if fires && topic.Resource == now.index.Key.Type {
+				if fires && rule.typ == now.index.Key.Type {
 					fired[topic.Name] = true
 				}
 			}
@@ -131,8 +166,8 @@ func TestTopicsAreWhole(t *testing.T) {
 				t.Errorf("%s: %s has no search parameter %s", topic.Name, topic.Resource, f)
 			}
 		}
-		typ := spec.R4().Resource(topic.Resource)
 		for _, tr := range topic.Triggers {
+			typ := spec.R4().Resource(tr.typeOf(&topic))
 			for _, p := range tr.Changed {
 				name, _, _ := strings.Cut(p, ".")
 				if !strings.HasPrefix(p, "extension(") && typ.Element(name) == nil {

@@ -61,15 +61,15 @@ func (all *watches) add(w *watch, known *watches) (err error) {
 		return err
 	}
 	all.byID[w.id] = w
-	at := all.byType[w.typ]
-	if at == nil {
-		at = &lookup{byKey: map[int64][]*rule{}}
-		all.byType[w.typ] = at
-	}
 	for _, r := range w.rules {
+		at := all.byType[r.typ]
+		if at == nil {
+			at = &lookup{byKey: map[int64][]*rule{}}
+			all.byType[r.typ] = at
+		}
 		at.count++
 		if !r.kept {
-			r.keys, r.driven = all.driving(w.typ, r.current)
+			r.keys, r.driven = all.driving(r.typ, r.current)
 		}
 		if !r.driven {
 			at.rest = append(at.rest, r)
@@ -110,19 +110,19 @@ func (all *watches) remove(id string) {
 		return
 	}
 	delete(all.byID, id)
-	at := all.byType[w.typ]
 	other := func(r *rule) bool { return r.of == w }
-	at.rest = slices.DeleteFunc(at.rest, other)
 	for _, r := range w.rules {
+		at := all.byType[r.typ]
+		at.rest = slices.DeleteFunc(at.rest, other)
 		at.count--
 		for _, k := range r.keys {
 			if at.byKey[k] = slices.DeleteFunc(at.byKey[k], other); len(at.byKey[k]) == 0 {
 				delete(at.byKey, k)
 			}
 		}
-	}
-	if at.count == 0 {
-		delete(all.byType, w.typ)
+		if at.count == 0 {
+			delete(all.byType, r.typ)
+		}
 	}
 }
 

@@ -1,0 +1,14 @@
+// Package timer has things happen at a time, once, whatever is restarted meanwhile.
+//
+// One of the servers on a database follows the feed. Of each resource that has changed it
+// asks which alarms that has now, and keeps these as rows of the table timer, in the
+// transaction that stores how far it has come: no change is missed, and none planned by
+// halves. Clients that write wait for nothing of it.
+//
+// Every server takes rows that are due, under a lease, and has them sound. A row is done
+// with after it has sounded, so one that was sounding when its server stopped sounds again:
+// what sounds must be the same when it does so twice. A row that has sounded is kept until
+// its resource has the alarm no more.
+//
+// History that is loaded has no alarms.
+package timer
