@@ -53,14 +53,19 @@ func (p *processing) failed(err error) fhir.Entry {
 // Prefer asks for more: who sends hundreds of resources has them.
 func (p *processing) writtenEntry(r *interaction.Reply, preferred preferences) fhir.Entry {
 	status := http.StatusOK
-	switch r.Outcome {
-	case store.Created:
+	switch {
+	case r.Outcome == store.Created, r.Repeated:
 		status = http.StatusCreated
-	case store.Removed, store.Nothing:
+	case r.Outcome == store.Removed, r.Outcome == store.Nothing:
 		status = http.StatusNoContent
 	}
 	gone := status == http.StatusNoContent
 	e := fhir.Entry{}
+	for _, l := range r.Links {
+		if !preferred.Dry {
+			e.Links = append(e.Links, fhir.Link{Relation: l.Rel, URL: p.baseURL(p.c.Request) + "/" + l.Key.String()})
+		}
+	}
 	if r.Number > 0 && !preferred.Dry {
 		e.ETag, e.LastModified = etag(r.Number), r.Updated
 		if !gone {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -121,6 +122,12 @@ func (s *Server) fail(c *gin.Context, err error) {
 	if len(outcome.Issues) > 0 && outcome.Issues[0].Detail == "request-in-flight" {
 		c.Header("Retry-After", "1")
 	}
+	if len(outcome.Issues) > 0 && outcome.Issues[0].Detail == "attachment-pending" {
+		c.Header("Retry-After", "5")
+	}
+	if used, is := errors.AsType[*interaction.InUse](err); is && used.By.ID != "" {
+		c.Header("Location", s.baseURL(c.Request)+"/"+used.By.String())
+	}
 	s.render(c, status, outcome.JSON())
 }
 
@@ -184,13 +191,17 @@ func translate(err error) (int, *fhir.Outcome) {
 // that the server does not follow, rather than ignoring them.
 func unsupportedHeaders(r route, h http.Header) error {
 	o := &fhir.Outcome{}
-	for _, name := range []string{noneExist, "If-Unmodified-Since", "Content-Range", "X-Provenance", "X-Cascade"} {
-		if len(h.Values(name)) > 0 && !(name == noneExist && r.interaction == access.Create) {
+	for _, name := range []string{noneExist, "If-Unmodified-Since", "Content-Range", provenanceHeader, "X-Cascade"} {
+		if len(h.Values(name)) > 0 && !(name == noneExist && r.interaction == access.Create) && !(name == provenanceHeader && takesProvenance(r.interaction)) {
 			o.Issues = append(o.Issues, fhir.Issue{Code: fhir.NotSupported, Text: "The header " + name + " is not supported; nothing was stored. Leave it out."})
 		}
 	}
 	if len(o.Issues) > 0 {
 		return o
+	}
+	if takesProvenance(r.interaction) {
+		_, err := withProvenance(h, interaction.Entry{})
+		return err
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ const (
 // and be about the past.
 func isRepeatable(i access.Interaction) bool {
 	switch i {
-	case access.Create, access.Update, access.Patch, access.Delete, bundled:
+	case access.Create, access.Update, access.Patch, access.Delete, interaction.ProcessResponse, bundled:
 		return true
 	}
 	return false
@@ -60,6 +60,9 @@ func keyed(c *gin.Context, r route) error {
 	n.key, n.digest = keys[0], sha256.New()
 	for _, part := range []string{c.Request.Method, strings.TrimSuffix(c.Request.URL.EscapedPath(), "/"), c.Request.URL.RawQuery, h.Get("If-Match"), h.Get("If-None-Match"), h.Get(noneExist)} {
 		digest(n.digest, []byte(part))
+	}
+	for _, provenance := range h.Values(provenanceHeader) {
+		digest(n.digest, []byte(provenance))
 	}
 	return nil
 }
@@ -151,25 +154,39 @@ func (s *Server) transact(c *gin.Context, b interaction.Bundle) ([]interaction.R
 	return nil, repeat, failed
 }
 
-// perform performs one write and answers it. One that is to be repeatable, or tried
-// out, is a transaction of its own.
+// perform performs one write and answers it.
 func (s *Server) perform(c *gin.Context, e interaction.Entry) error {
+	done, err := s.carryOut(c, e)
+	return s.done(c, e, done, err)
+}
+
+// carryOut performs one write. One that is to be repeatable, or tried out, or that has a
+// Provenance, is a transaction of its own.
+func (s *Server) carryOut(c *gin.Context, e interaction.Entry) (interaction.Result, error) {
 	dry, past := isDry(c.Request), isPast(c.Request)
-	if noteOf(c.Request).key == "" && !dry && !past {
-		done, err := s.plainly(c, e)
-		return s.done(c, e, done, err)
+	entries, err := withProvenance(c.Request.Header, e)
+	if err != nil {
+		return interaction.Result{}, err
 	}
-	repeat, err := s.repeated(c)
+	if noteOf(c.Request).key == "" && !dry && !past && len(entries) == 1 {
+		return s.plainly(c, e)
+	}
+	var repeat *interaction.Repeat
+	if past || len(entries) > 1 || !s.session(c).SeesReceipt(c.Request.Context(), e) {
+		repeat, err = s.repeated(c)
+	}
 	var replies []interaction.Reply
 	if repeat == nil && err == nil {
-		b := interaction.Bundle{Entries: []interaction.Entry{e}, Single: true, Dry: dry, Past: past, Receipt: s.receipt(c)}
-		replies, repeat, err = s.transact(c, b)
+		b := interaction.Bundle{Entries: entries, Single: len(entries) == 1, Dry: dry, Past: past, Receipt: s.receipt(c)}
+		if replies, repeat, err = s.transact(c, b); !b.Single {
+			err = alone(err, e.Key.Type)
+		}
 	}
 	if err == nil && repeat != nil {
 		replies, err = repeat.Replies, s.repeat(c, repeat)
 	}
 	if err != nil {
-		return err
+		return interaction.Result{}, err
 	}
-	return s.done(c, e, replies[0].Result, nil)
+	return replies[0].Result, nil
 }

@@ -60,11 +60,17 @@ func (s *Server) written(c *gin.Context, method string, r interaction.Result) er
 	if !dry {
 		versionHeaders(c, &r.Version)
 	}
-	if r.Outcome == store.Created {
+	if r.Outcome == store.Created || r.Repeated {
 		status = http.StatusCreated
+	}
+	if r.Repeated {
+		c.Header(replayed, "true")
 	}
 	if !dry && (r.Outcome == store.Created || method == http.MethodPost) {
 		s.location(c, &r.Version)
+	}
+	if !dry {
+		s.linked(c, r.Links)
 	}
 	return s.answerWrite(c, status, r, writeText(method, r, dry))
 }
@@ -97,6 +103,8 @@ func writeText(method string, r interaction.Result, dry bool) string {
 	switch {
 	case r.Outcome == store.Created:
 		return the + was + "created."
+	case r.Repeated:
+		return the + " was created before, under the same identifier."
 	case r.Outcome == store.Unchanged && method == http.MethodPost:
 		return "There already is a " + r.Key.Type + " that answers the criteria; nothing" + was + "created."
 	case r.Outcome == store.Unchanged:

@@ -85,7 +85,7 @@ func (s *Server) routes() []route {
 	if s.config.Purge {
 		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
 	}
-	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.inTurn(s.validationRoutes()), s.inTurn(s.formRoutes()), s.inTurn(s.installRoutes()), s.serviceRoutes(), s.inTurn(s.terminologyRoutes()), s.searchRoutes(), s.conditionalRoutes())
+	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.inTurn(s.validationRoutes()), s.inTurn(s.formRoutes()), s.inTurn(s.installRoutes()), s.serviceRoutes(), s.conversationRoutes(), s.inTurn(s.questionRoutes()), s.publishedRoutes(), s.recordRoutes(), s.inTurn(s.identityRoutes()), s.inTurn(s.terminologyRoutes()), s.searchRoutes(), s.conditionalRoutes())
 }
 
 // operationRoutes are those of operations on one resource.
@@ -145,6 +145,9 @@ func (s *Server) served(routes []route) conformance.Served {
 			served.Topics = append(served.Topics, t.URL())
 		}
 	}
+	for _, p := range publications() {
+		served.Published = append(served.Published, p.Key)
+	}
 	for _, r := range routes {
 		code := string(r.interaction)
 		switch {
@@ -200,6 +203,7 @@ func reservedPaths() []reserved {
 		{"/$reindex", []string{http.MethodGet, http.MethodHead, http.MethodPost}},
 		{"/$export", []string{http.MethodGet, http.MethodHead, http.MethodPost}},
 		{"/$import", []string{http.MethodPost}},
+		{"/$task-machine", []string{http.MethodGet, http.MethodHead}},
 		{"/:type/_history", []string{http.MethodGet, http.MethodHead}},
 		{"/:type/_search", []string{http.MethodPost}},
 		{"/:type/:id/$meta", []string{http.MethodGet, http.MethodHead}},

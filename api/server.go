@@ -17,6 +17,7 @@ import (
 	"github.com/openconsult/openconsult/conformance"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
+	"github.com/openconsult/openconsult/fhir/dispatch"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/subscription"
 )
@@ -77,6 +78,10 @@ type Config struct {
 	// Subscriptions tells clients of what is written. Nil means that nobody is told,
 	// and that Subscriptions are resources like others.
 	Subscriptions *subscription.Engine
+
+	// Dispatch sends messages by SMS, e-mail and the like, and is told what becomes of
+	// them by callbacks. Nil means that nobody calls back.
+	Dispatch *dispatch.Engine
 
 	// Stopping is closed when the server begins to stop: what waits for something to
 	// happen ends then. It may be nil.
@@ -182,5 +187,5 @@ func checkRules(routes []route) error {
 // Handler returns the server as an http.Handler, with everything around the
 // routes: request ids, logs, panics, CORS, compression and limits.
 func (s *Server) Handler() http.Handler {
-	return s.identified(s.recovered(s.sockets(s.besides(s.crossOrigin(compressed(s.bounded(s.router)))))))
+	return s.identified(s.recovered(s.sockets(s.called(s.besides(s.crossOrigin(compressed(s.bounded(s.router))))))))
 }

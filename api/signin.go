@@ -196,6 +196,7 @@ func (s *SignIn) person(ctx context.Context, c auth.Claims, user fhir.Key) (auth
 		return auth.Profile{}, err
 	}
 	p := auth.Profile{User: user, Parties: standing.Parties, Patients: standing.Patients, Active: len(standing.Parties) > 0}
+	p.Lapsed = user.Type == "RelatedPerson" && !p.Active
 	for _, o := range standing.Organizations {
 		p.Organizations = append(p.Organizations, o.ID)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ type Served struct {
 
 	Operations []string // addresses of operations: "/$reindex", "/:type/:id/$meta", "/Patient/$export"
 	Topics     []string // canonical URLs of what subscriptions can be about
+
+	Published []fhir.Key // resources of the server's own
 
 	CodeSystems []CodeSystem // that come with the server
 	Expansion   []string     // parameters of ValueSet/$expand
@@ -293,6 +296,12 @@ func (s *Statements) resource(typ string) resource {
 	}
 	if own := access.Published(); typ == own.Type {
 		r.Documentation = "GET " + own.String() + " says what patients see. It is the server's own: nobody changes it, it has no history, and searches do not find it."
+	}
+	if typ == "Binary" {
+		r.Documentation = attaching
+	}
+	if own := s.served.publishedOf(typ); len(own) > 0 {
+		r.Documentation = "The server's own, which nobody changes and searches do not find, are read by GET: " + strings.Join(own, ", ") + "."
 	}
 	if typ == "Subscription" && len(s.served.Topics) > 0 {
 		r.SupportedProfile = []string{"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"}

@@ -142,7 +142,7 @@ func organizations(t *testing.T, b *backend) {
 	if found := b.expect(200, hospital, "GET Task", "").ids(); len(found) != 0 {
 		t.Errorf("the hospital finds %v", found)
 	}
-	if a := b.ask(hospital, "POST Communication", fmt.Sprintf(practiceMessage, "demo-practice")); a.status != http.StatusForbidden {
+	if a := b.ask(hospital, "POST Communication", fmt.Sprintf(practiceMessage, "demo-practice")); a.status != http.StatusNotFound {
 		t.Errorf("the hospital writes for the practice: %d %s", a.status, a.body)
 	}
 	practice := b.granted(t, "system/Task.rs", "demo-practice")

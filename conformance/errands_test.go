@@ -12,9 +12,11 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
+	"github.com/openconsult/openconsult/fhir/dispatch"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/fhir/subscription"
+	"github.com/openconsult/openconsult/fhir/timer"
 )
 
 // errands are what a server under test does without being asked at that moment, put
@@ -26,6 +28,9 @@ type errands struct {
 	perform       func(context.Context, bulk.Performance) bulk.Response
 	subscriptions *subscription.Engine
 	jobs          *bulk.Engine
+	timers        *timer.Engine
+	dispatch      *dispatch.Engine
+	engine        *interaction.Engine
 	idle          bool // there are none but to rebuild search rows
 }
 
@@ -62,7 +67,14 @@ func (x *errands) open(t *testing.T, c *api.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Subscriptions, c.Bulk = x.subscriptions, x.jobs
+	x.timers, err = timer.New(timer.Config{
+		Store: x.data, DSN: x.dsn, Types: interaction.AlarmTypes(), Log: c.Log,
+		Plan: c.Engine.PlanAlarms, Sound: c.Engine.SoundAlarm, All: c.Engine.AlarmingTasks,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Subscriptions, c.Bulk, c.Dispatch, x.engine = x.subscriptions, x.jobs, x.dispatch, c.Engine
 }
 
 // run has them at work until the function that it returns is called.
@@ -71,7 +83,7 @@ func (x *errands) run() (stop func() error) {
 	group, ctx := errgroup.WithContext(ctx)
 	all := []func(context.Context) error{x.data.RunIndexer}
 	if !x.idle {
-		all = append(all, x.subscriptions.Run, x.jobs.Run, x.data.RunPulse)
+		all = append(all, x.subscriptions.Run, x.jobs.Run, x.timers.Run, x.data.RunPulse, func(ctx context.Context) error { return x.dispatch.Run(ctx, x.engine) })
 	}
 	for _, work := range all {
 		group.Go(func() error { return work(ctx) })
@@ -81,7 +93,7 @@ func (x *errands) run() (stop func() error) {
 		err := group.Wait()
 		if !x.idle {
 			// The database may be gone, which is no failure of the server.
-			_ = errors.Join(x.subscriptions.Close(), x.jobs.Close())
+			_ = errors.Join(x.subscriptions.Close(), x.jobs.Close(), x.timers.Close(), x.dispatch.Close())
 		}
 		return err
 	}

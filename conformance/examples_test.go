@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"bufio"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -16,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/attachment"
+	"github.com/openconsult/openconsult/fhir/interaction"
 )
 
 // An example is one of the resources that HL7 publishes with the specification.
@@ -28,7 +31,7 @@ type example struct {
 
 // TestExamples sends every official example and reads it back in every way there
 // is: as JSON, as XML, in its history and in that of its type. Each must be what
-// was sent, to the last digit. Those that contradict the specification are
+// was sent, to the last digit, but for where a photo was taken. Those that contradict the specification are
 // refused, with the element named.
 func TestExamples(t *testing.T) {
 	t.Parallel()
@@ -151,7 +154,7 @@ func (e *exchanges) roundTrip(x example) {
 	if e.kept[x.key.String()] != nil {
 		want = http.StatusOK
 	}
-	sent := e.value(x.text)
+	sent := e.harmless(x)
 	e.kept[x.key.String()] = sent
 	e.mu.Unlock()
 	if put.status != want {
@@ -169,6 +172,26 @@ func (e *exchanges) roundTrip(x example) {
 		return
 	}
 	e.same(x.key.String()+" in its history", sent, unstamped(entries[0]))
+}
+
+// harmless returns what is stored of an example: a photo goes without what it tells beside the
+// picture.
+func (e *exchanges) harmless(x example) any {
+	sent := e.value(x.text)
+	r, _ := sent.(map[string]any)
+	if x.key.Type != "Binary" || r["contentType"] != attachment.JPEG {
+		return sent
+	}
+	text, _ := r["data"].(string)
+	content, err := base64.StdEncoding.DecodeString(text)
+	if err == nil {
+		content, err = attachment.Clean(attachment.JPEG, content)
+	}
+	if err != nil {
+		e.t.Errorf("%s: %v", x.key, err)
+	}
+	r["data"] = base64.StdEncoding.EncodeToString(content)
+	return sent
 }
 
 // checkRefusal makes sure that a broken example is refused for what is broken.
@@ -267,6 +290,9 @@ func unstamped(resource any) any {
 	meta, _ := r["meta"].(map[string]any)
 	delete(meta, "versionId")
 	delete(meta, "lastUpdated")
+	if tags, _ := json.Marshal(meta["tag"]); string(tags) == `[{"code":"NOT_SCANNED","system":"`+interaction.ScanSystem+`"}]` {
+		delete(meta, "tag")
+	}
 	if len(meta) == 0 {
 		delete(r, "meta")
 	}

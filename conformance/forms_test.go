@@ -40,7 +40,7 @@ func TestForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := serve(t).base
-	set.put(t, base, set.read(t, "questionnaire.json"))
+	set.putAll(t, base)
 	all := slices.Concat(manifest.Valid, manifest.Invalid)
 	agreed := 0
 	for _, c := range all {
@@ -118,6 +118,21 @@ func (f folder) read(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// putAll stores the form, with the practice and the patients of the set.
+func (f folder) putAll(t *testing.T, base string) {
+	t.Helper()
+	var b struct {
+		Entry []struct{ Resource json.RawMessage }
+	}
+	if err := json.Unmarshal(f.read(t, "context-bundle.json"), &b); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range b.Entry {
+		f.put(t, base, e.Resource)
+	}
+	f.put(t, base, f.read(t, "questionnaire.json"))
 }
 
 // put stores a resource under the id in it.

@@ -24,7 +24,7 @@ func parties(t *testing.T, base, token string) {
 // resources, with references, and with nothing.
 func TestHookTopic(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	parties(t, s.base, "")
 	hooks, ids := map[string]*hook{}, map[string]string{}
 	for _, content := range []string{"full-resource", "id-only", "empty"} {
@@ -82,7 +82,7 @@ func checkContent(t *testing.T, content, id string, got []delivery) {
 // resource put where the receiver keeps it, as JSON and as XML.
 func TestHookCriteria(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	parties(t, s.base, "")
 	hooks := map[string]*hook{}
 	for id, payload := range map[string]string{"plain": "", "json": "application/fhir+json", "xml": "application/fhir+xml"} {
@@ -122,7 +122,7 @@ func TestHookCriteria(t *testing.T) {
 // comes again with the same id, and another receiver waits for nothing meanwhile.
 func TestHookRecovers(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	parties(t, s.base, "")
 	var down atomic.Bool
 	failing := newHook(t, s.base, func() int {

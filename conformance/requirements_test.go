@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write smart.md and threats.md anew")
+var update = flag.Bool("update", false, "write smart.md, threats.md and hazards.md anew")
 
 // A row says how one thing that is wanted of the server is proved.
 type row struct {
@@ -96,7 +96,7 @@ func written(t *testing.T, path, want string) {
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("%s is not what its table says (%v): run go test ./conformance -run 'TestSmartTable|TestThreatTable' -update", path, err)
+		t.Errorf("%s is not what its table says (%v): run go test ./conformance -run 'TestSmartTable|TestThreatTable|TestHazards' -update", path, err)
 	}
 }
 

@@ -107,6 +107,7 @@ type door struct {
 	accounts  *login.Login
 	authority *oauth.Server
 	signIn    *api.SignIn
+	engine    *interaction.Engine
 }
 
 // openDoor puts sign-in together as the program does, and has c ask it.
@@ -114,7 +115,7 @@ func openDoor(t *testing.T, db *sql.DB, c *api.Config) *door {
 	t.Helper()
 	origin := strings.TrimSuffix(c.BaseURL, "/fhir")
 	client := bearer.NewClient(bearer.Guard{})
-	d := &door{db: db}
+	d := &door{db: db, engine: c.Engine}
 	var err error
 	d.accounts, err = login.Open(context.Background(), db, login.Config{Issuer: origin, Find: c.Engine.Identified, HTTP: client})
 	if err != nil {

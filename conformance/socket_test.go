@@ -118,7 +118,7 @@ func (s *socket) ends(status websocket.StatusCode, says string) {
 // come after an event that they name.
 func TestSocket(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	parties(t, s.base, "")
 	work := subscribing{criteria: "task-changed", content: "full-resource"}.subscribe(t, s.base, "")
 	all := subscribing{criteria: "Task?owner=Organization/practice"}.subscribe(t, s.base, "")
@@ -162,7 +162,7 @@ func TestSocket(t *testing.T) {
 // none, and anything else.
 func TestSocketRefused(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	id := subscribing{criteria: "task-changed"}.subscribe(t, s.base, "")
 	word, address := binding(t, s.base, "", id)
 	openSocket(t, s.base, address, "bind-with-token "+word).take(0)
@@ -214,7 +214,7 @@ func TestSocketAccessEnds(t *testing.T) {
 // TestSocketStops stops a server on which sockets are open, bound and not.
 func TestSocketStops(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	id := subscribing{criteria: "task-changed"}.subscribe(t, s.base, "")
 	bound := listen(t, s.base, "", "", id)
 	bound.take(0)
@@ -243,7 +243,7 @@ func TestSocketStops(t *testing.T) {
 // gets all of it.
 func TestSocketSlow(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	s := servePlain(t)
 	parties(t, s.base, "")
 	id := subscribing{criteria: "message-received", content: "full-resource"}.subscribe(t, s.base, "")
 	word, address := binding(t, s.base, "", id)

@@ -70,7 +70,7 @@ func TestB4OneQueryBuilder(t *testing.T) {
 	t.Parallel()
 	statement := regexp.MustCompile(`(?i)\b(from|join|into|update)\s+(only\s+)?(res|ver|rng|access_grant|access_event|audit|zdict)(_\w+)?\b(\s|$|\()`)
 	builders := []string{"fhir/store", "fhir/searchsql", "migrations", "migrations/dump"}
-	keepers := append([]string{"auth/login", "auth/oauth", "fhir/bulk", "fhir/subscription", "fhir/terminology", "migrations/pgserver", "cmd/openconsult"}, builders...)
+	keepers := append([]string{"auth/login", "auth/oauth", "fhir/bulk", "fhir/dispatch", "fhir/subscription", "fhir/terminology", "fhir/timer", "migrations/pgserver", "cmd/openconsult"}, builders...)
 	seen := 0
 	for _, s := range sources(t) {
 		s.texts(func(text string) {
@@ -113,7 +113,7 @@ func TestD8NoPatterns(t *testing.T) {
 // calls reports whether s speaks to servers that whoever runs the command has named,
 // and to no others.
 func (s source) calls() bool {
-	return s.pkg == "fhir/terminology" || slices.ContainsFunc([]string{"load", "pipeline", "checks"}, func(command string) bool { return strings.Contains(s.path, "cmd/openconsult/"+command) })
+	return slices.Contains([]string{"fhir/attachment", "fhir/dispatch", "fhir/terminology"}, s.pkg) || slices.ContainsFunc([]string{"load", "pipeline", "checks", "demo"}, func(command string) bool { return strings.Contains(s.path, "cmd/openconsult/"+command) })
 }
 
 // TestD21NoFetches: only one place makes clients of HTTP, which are guarded. No

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/fhir/attachment"
+	"github.com/openconsult/openconsult/fhir/consultation"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/fhir/terminology"
@@ -41,16 +43,23 @@ func serveWith(t *testing.T, c api.Config) *subject {
 // serveSignIn starts a server on which callers need tokens.
 func serveSignIn(t *testing.T, c api.Config) *subject {
 	t.Helper()
+	return serveSigned(t, c, manner{audits: true})
+}
+
+// serveSigned starts one that works in a manner.
+func serveSigned(t *testing.T, c api.Config, m manner) *subject {
+	t.Helper()
 	return serveOn(t, func(s *subject, dsn string) (stop func()) {
 		db, err := sql.Open("postgres", dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
 		db.SetMaxOpenConns(4)
-		base, end := startWith(t, dsn, c, manner{audits: true, admit: func(c *api.Config, x *errands) {
+		m.admit = func(c *api.Config, x *errands) {
 			s.door = openDoor(t, db, c)
 			x.grants = s.door.signIn.Regrant
-		}})
+		}
+		base, end := startWith(t, dsn, c, m)
 		s.base = base
 		return func() {
 			end()
@@ -82,6 +91,16 @@ func start(t *testing.T, dsn string, c api.Config) (base string, stop func()) {
 	return startWith(t, dsn, c, manner{admit: trustAll})
 }
 
+// servePlain is serve for a server without the rules of conversations, where a Task may
+// come and go as a test needs it.
+func servePlain(t *testing.T) *subject {
+	t.Helper()
+	return serveOn(t, func(s *subject, dsn string) (stop func()) {
+		s.base, stop = startWith(t, dsn, api.Config{}, manner{admit: trustAll, plain: true})
+		return stop
+	})
+}
+
 // serveIdle is serve for a server that does nothing unless it is asked: nobody is
 // told of anything, and a Subscription is a resource like others.
 func serveIdle(t *testing.T) *subject {
@@ -101,6 +120,20 @@ type manner struct {
 	audits bool
 	idle   bool
 	checks func(*interaction.Checks) // changes what resources are held against
+	plain  bool                      // no rules of conversations hold
+	strict bool                      // only triage rules run that somebody has approved
+
+	scanner attachment.Scanner // nil for none
+	sends   sends              // messages by other channels
+}
+
+// conversation returns the rules of conversations, nil for none. What nobody has approved may run,
+// as in a demonstration, unless the manner is strict.
+func (m manner) conversation() *interaction.Conversation {
+	if m.plain {
+		return nil
+	}
+	return &interaction.Conversation{Demo: !m.strict, Limits: consultation.DefaultLimits()}
 }
 
 // startWith serves the resources of one database on an address of its own.
@@ -130,7 +163,9 @@ func startWith(t *testing.T, dsn string, c api.Config, m manner) (base string, s
 	if m.checks != nil {
 		m.checks(checks)
 	}
-	c.Engine = interaction.New(interaction.Config{Store: data, Subscribe: x.hook(), Checks: checks})
+	c.Engine = interaction.New(interaction.Config{
+		Store: data, Subscribe: x.hook(), Checks: checks, Conversation: m.conversation(), Scanner: m.scanner, Senders: m.sends.open(t, x, c.Log), Now: m.sends.now,
+	})
 	c.BaseURL = base
 	c.Version = "test"
 	m.admit(&c, x)
@@ -145,6 +180,7 @@ func startWith(t *testing.T, dsn string, c api.Config, m manner) (base string, s
 	h := &http.Server{Handler: server.Handler()}
 	go h.Serve(l)
 	rest := x.run()
+	go c.Engine.RunScans(stopping, func(err error) { c.Log.Info("nothing is scanned now", "error", err) })
 	return base, func() {
 		leave()
 		if err := errors.Join(h.Shutdown(context.Background()), rest()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -28,6 +29,7 @@ type wire struct {
 	dsn   string
 	state atomic.Int32
 	spare atomic.Int32 // how many answers still get through before one is lost
+	trips atomic.Int64 // how often somebody has asked the database and waited for its answer
 }
 
 // cluster returns a migrated database of the test's own that can be stopped.
@@ -78,7 +80,9 @@ func newWire(t *testing.T, c *pgserver.Server) *wire {
 // ask takes questions to the database until one end is closed, and notes whether
 // they are those of an indexer, which comes by at any time.
 func (w *wire) ask(from, to net.Conn, background *atomic.Bool) {
+	var said speech
 	w.carry(from, to, func(b []byte) bool {
+		w.trips.Add(said.questions(b))
 		if bytes.Contains(b, []byte("SELECT FROM reindex_job")) {
 			background.Store(true)
 		}
@@ -117,4 +121,39 @@ func (w *wire) carry(from, to net.Conn, pass func([]byte) bool) {
 			return
 		}
 	}
+}
+
+// A speech is what a client says to Postgres, as far as it was heard.
+// https://www.postgresql.org/docs/15/protocol-message-formats.html
+type speech struct {
+	begun bool   // the startup message, which has no type, is over
+	head  []byte // of the next message, as much as there is
+	rest  int    // how many bytes of the last message are to come
+}
+
+// questions returns after how many messages of b the client waits: those that are a query or end
+// a series of others.
+func (s *speech) questions(b []byte) (n int64) {
+	for len(b) > 0 {
+		if s.rest > 0 {
+			skip := min(s.rest, len(b))
+			s.rest, b = s.rest-skip, b[skip:]
+			continue
+		}
+		need := 5
+		if !s.begun {
+			need = 4
+		}
+		take := min(need-len(s.head), len(b))
+		s.head, b = append(s.head, b[:take]...), b[take:]
+		if len(s.head) < need {
+			break
+		}
+		s.rest = int(binary.BigEndian.Uint32(s.head[need-4:])) - 4
+		if s.begun && (s.head[0] == 'Q' || s.head[0] == 'S') {
+			n++
+		}
+		s.begun, s.head = true, s.head[:0]
+	}
+	return n
 }

@@ -51,6 +51,7 @@ type Entry struct {
 	Outcome      []byte // an OperationOutcome as JSON
 
 	Extensions []byte // of the entry itself, as a JSON array; nil for none
+	Links      []Link // of the entry itself
 }
 
 // Size returns how many bytes Append appends, rounded up.
@@ -85,19 +86,24 @@ func (b *Bundle) Append(dst []byte) []byte {
 	if b.Total >= 0 && b.Estimated {
 		dst = append(dst, `,"_total":{"extension":[{"url":"`+EstimateURL+`","valueBoolean":true}]}`...)
 	}
-	separator := `,"link":[`
-	for _, l := range b.Links {
-		dst = appendField(append(dst, separator...), `{"relation":`, l.Relation)
-		dst = append(appendField(dst, `,"url":`, l.URL), '}')
-		separator = `,`
-	}
-	dst = closeArray(dst, len(b.Links))
-	separator = `,"entry":[`
+	dst = appendLinks(dst, b.Links)
+	separator := `,"entry":[`
 	for i := range b.Entries {
 		dst = b.Entries[i].append(append(dst, separator...), b.Base)
 		separator = `,`
 	}
 	return append(closeArray(dst, len(b.Entries)), '}')
+}
+
+// appendLinks appends links as a property with a comma before it; nothing for none.
+func appendLinks(dst []byte, links []Link) []byte {
+	separator := `,"link":[`
+	for _, l := range links {
+		dst = appendField(append(dst, separator...), `{"relation":`, l.Relation)
+		dst = append(appendField(dst, `,"url":`, l.URL), '}')
+		separator = `,`
+	}
+	return closeArray(dst, len(links))
 }
 
 func closeArray(dst []byte, n int) []byte {
@@ -110,13 +116,18 @@ func closeArray(dst []byte, n int) []byte {
 // size returns about how many bytes e takes, and not less.
 func (e *Entry) size(base string) int {
 	const frame = 400 // names of properties, stamp, request and response
-	return frame + len(base) + len(e.FullURL) + len(e.Resource) + len(e.Stored) + 2*len(e.Location) + len(e.Outcome) + len(e.Extensions)
+	links := 0
+	for _, l := range e.Links {
+		links += 2*len(l.URL) + 50
+	}
+	return frame + links + len(base) + len(e.FullURL) + len(e.Resource) + len(e.Stored) + 2*len(e.Location) + len(e.Outcome) + len(e.Extensions)
 }
 
 func (e *Entry) append(dst []byte, base string) []byte {
 	dst = append(dst, '{')
 	open := len(dst)
 	dst = e.appendContent(dst, base)
+	dst = appendLinks(dst, e.Links)
 	if e.Extensions != nil {
 		dst = append(append(dst, `,"extension":`...), e.Extensions...)
 	}

@@ -33,13 +33,13 @@ func TestBundleAppend(t *testing.T) {
 			Type: "searchset", Total: 1000, Estimated: true, Base: "https://a.example/fhir",
 			Entries: []fhir.Entry{
 				{Key: fhir.Key{Type: "Patient", ID: "1"}, Stored: []byte(`{"resourceType":"Patient","id":"1","active":true}`), Meta: fhir.Meta{Version: 3, Updated: stamped}, Mode: "match"},
-				{Key: fhir.Key{Type: "Patient", ID: "2"}, Resource: []byte(`{"resourceType":"Patient","id":"2"}`), Mode: "include"},
+				{Key: fhir.Key{Type: "Patient", ID: "2"}, Resource: []byte(`{"resourceType":"Patient","id":"2"}`), Mode: "include", Links: []fhir.Link{{Relation: "task", URL: "https://a.example/Task/1"}}},
 				{Resource: []byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"value"}]}`), Mode: "outcome"},
 			},
 		}, `{"resourceType":"Bundle","type":"searchset","total":1000,"_total":{"extension":[{"url":"` + fhir.EstimateURL + `","valueBoolean":true}]},` +
 			`"entry":[{"fullUrl":"https://a.example/fhir/Patient/1","resource":{"resourceType":"Patient","id":"1",` +
 			`"meta":{"versionId":"3","lastUpdated":"2024-02-29T12:30:15.678Z"},"active":true},"search":{"mode":"match"}},` +
-			`{"fullUrl":"https://a.example/fhir/Patient/2","resource":{"resourceType":"Patient","id":"2"},"search":{"mode":"include"}},` +
+			`{"fullUrl":"https://a.example/fhir/Patient/2","resource":{"resourceType":"Patient","id":"2"},"link":[{"relation":"task","url":"https://a.example/Task/1"}],"search":{"mode":"include"}},` +
 			`{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"value"}]},"search":{"mode":"outcome"}}]}`},
 	} {
 		if n := len(c.want); n > c.b.Size() {

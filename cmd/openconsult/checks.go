@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/consultation"
 	"github.com/openconsult/openconsult/fhir/definition"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/spec"
@@ -131,4 +132,10 @@ func sweep(ctx context.Context, terms *terminology.Service, log *slog.Logger) er
 		case <-time.After(sweepEvery):
 		}
 	}
+}
+
+// conversation returns the rules of conversations. Triage rules that nobody has approved run in
+// a demonstration only.
+func conversation(s *settings) *interaction.Conversation {
+	return &interaction.Conversation{Demo: s.Demo, Limits: consultation.DefaultLimits()}
 }

@@ -17,13 +17,15 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
+	"github.com/openconsult/openconsult/fhir/dispatch"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/fhir/subscription"
+	"github.com/openconsult/openconsult/fhir/timer"
 )
 
 // Errands are what a server does without being asked at that moment: it tells
-// subscribers, and works on jobs.
+// subscribers, works on jobs, and sees what is due.
 type errands struct {
 	settings *settings
 	log      *slog.Logger
@@ -35,6 +37,9 @@ type errands struct {
 	perform       func(context.Context, bulk.Performance) bulk.Response
 	subscriptions *subscription.Engine
 	jobs          *bulk.Engine
+	timers        *timer.Engine
+	dispatch      *dispatch.Engine
+	engine        *interaction.Engine
 }
 
 // trustLocal returns what gives trusted systems the grant of client. Nobody else
@@ -54,6 +59,35 @@ func (x *errands) subscribe(ctx context.Context, w interaction.Subscribing) (*fh
 	return x.subscriptions.Check(ctx, w)
 }
 
+// newEngine makes what performs interactions, and what sends messages by other channels, which
+// it asks what can be sent.
+func (x *errands) newEngine(data *store.DB, checks *interaction.Checks) (*interaction.Engine, error) {
+	scanner, err := x.settings.scanner()
+	if err != nil {
+		return nil, err
+	}
+	senders, err := x.settings.senders(x.base)
+	if err != nil {
+		return nil, err
+	}
+	x.dispatch, err = dispatch.New(dispatch.Config{Store: data, DSN: x.dsn, Channels: senders, Link: x.settings.messageLink(x.base), Log: x.log})
+	if err != nil {
+		return nil, err
+	}
+	return interaction.New(interaction.Config{
+		Store: data, Subscribe: x.subscribe, Checks: checks, Scanner: scanner, Senders: x.dispatch, Conversation: conversation(x.settings),
+	}), nil
+}
+
+// readyEngine makes an engine, and stores the packages that the operator names.
+func (x *errands) readyEngine(ctx context.Context, data *store.DB, checks *interaction.Checks) (*interaction.Engine, error) {
+	engine, err := x.newEngine(data, checks)
+	if err != nil {
+		return nil, err
+	}
+	return engine, installPackages(ctx, x.settings, engine, x.log)
+}
+
 // open makes what tells subscribers and works on jobs, and has c serve it.
 func (x *errands) open(data *store.DB, c *api.Config) (err error) {
 	guard := x.settings.guard(x.base)
@@ -71,7 +105,14 @@ func (x *errands) open(data *store.DB, c *api.Config) (err error) {
 	if err != nil {
 		return errors.Join(err, x.subscriptions.Close())
 	}
-	c.Subscriptions, c.Bulk = x.subscriptions, x.jobs
+	x.timers, err = timer.New(timer.Config{
+		Store: data, DSN: x.dsn, Types: interaction.AlarmTypes(), Log: x.log,
+		Plan: c.Engine.PlanAlarms, Sound: c.Engine.SoundAlarm, All: c.Engine.AlarmingTasks,
+	})
+	if err != nil {
+		return errors.Join(err, x.subscriptions.Close(), x.jobs.Close())
+	}
+	c.Subscriptions, c.Bulk, c.Dispatch, x.engine = x.subscriptions, x.jobs, x.dispatch, c.Engine
 	return nil
 }
 
@@ -95,9 +136,11 @@ func (x *errands) run(ctx context.Context, group *errgroup.Group, data *store.DB
 	for what, work := range map[string]func(context.Context) error{
 		"tell subscribers":    x.subscriptions.Run,
 		"work on jobs":        x.jobs.Run,
+		"see what is due":     x.timers.Run,
 		"watch for changes":   data.RunPulse,
 		"remove what is old":  func(ctx context.Context) error { return data.RunJanitor(ctx, keepEvents) },
 		"rebuild search rows": data.RunIndexer,
+		"send messages":       func(ctx context.Context) error { return x.dispatch.Run(ctx, x.engine) },
 	} {
 		group.Go(func() error {
 			if err := work(ctx); err != nil {
@@ -111,7 +154,7 @@ func (x *errands) run(ctx context.Context, group *errgroup.Group, data *store.DB
 // close gives the connections back. That a database is gone, which they led to, is
 // no failure by then.
 func (x *errands) close() error {
-	if err := errors.Join(x.subscriptions.Close(), x.jobs.Close()); err != nil {
+	if err := errors.Join(x.subscriptions.Close(), x.jobs.Close(), x.timers.Close(), x.dispatch.Close()); err != nil {
 		x.log.Warn("connections were not given back", "error", err)
 	}
 	return nil

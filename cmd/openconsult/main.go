@@ -1,6 +1,6 @@
 // Command openconsult is the OpenConsult server and what its operator does
 // beside it: migrate, config, version, backup, restore, reindex, user, client,
-// token, launch, keys, load, export, watch.
+// token, launch, keys, load, export, watch, demo.
 package main
 
 import (
@@ -32,6 +32,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	c.AddCommand(serveCommand(), migrateCommand(), configCommand(), versionCommand(), backupCommand(), restoreCommand(), reindexCommand(),
-		userCommand(), clientCommand(), tokenCommand(), launchCommand(), keysCommand(), loadCommand(), exportCommand(), watchCommand())
+		userCommand(), clientCommand(), tokenCommand(), launchCommand(), keysCommand(), loadCommand(), exportCommand(), watchCommand(), demoCommand())
 	return c
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/openconsult/openconsult/api"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
-	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -58,8 +57,12 @@ func (p *inProcess) serve(ctx context.Context, s *settings, db *database, jobs b
 	}
 	p.stop = append(p.stop, closeChecks)
 	x := &errands{settings: s, log: log, dsn: db.dsn, base: inProcessBase(s), grants: trustLocal(operator), share: bulk.LocalJobs}
+	engine, err := x.newEngine(data, checks)
+	if err != nil {
+		return err
+	}
 	config := api.Config{
-		Engine:   interaction.New(interaction.Config{Store: data, Subscribe: x.subscribe, Checks: checks}),
+		Engine:   engine,
 		Log:      log,
 		BaseURL:  s.BaseURL,
 		Version:  version(),

@@ -20,7 +20,6 @@ import (
 	"github.com/openconsult/openconsult/auth"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
-	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -118,8 +117,8 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	}
 	defer closeChecks()
 	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal("trusted"), share: bulk.LocalJobs}
-	engine := interaction.New(interaction.Config{Store: l.data, Subscribe: x.subscribe, Checks: checks})
-	if err := installPackages(ctx, s, engine, log); err != nil {
+	engine, err := x.readyEngine(ctx, l.data, checks)
+	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -158,6 +157,7 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	group.Go(func() error { return run(ctx, l.listener, server.Handler(), admin.notReady, log) })
 	group.Go(func() error { return admin.run(ctx, log) })
 	group.Go(func() error { return sweep(ctx, checks.Terms, log) })
+	group.Go(func() error { return scan(ctx, s, engine, log) })
 	x.run(ctx, group, l.data)
 	return errors.Join(group.Wait(), x.close())
 }

@@ -58,6 +58,13 @@ type settings struct {
 	Preset               string
 	TerminologyServer    string
 	TerminologyToken     string
+	ClamAV               string
+
+	Channels       []string
+	ChannelSecrets []string
+	SMTPFrom       string
+	SMTPPassword   string
+	MessageLink    string
 
 	MaxBody   int64
 	MaxBundle int64
@@ -96,6 +103,12 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.Preset, "preset", "", "rules for the hours of services that say how soon they answer: england-2026, or empty for none")
 	f.StringVar(&s.TerminologyServer, "terminology-server", "", "base URL of a FHIR terminology server that is asked about codes which are not known here")
 	f.StringVar(&s.TerminologyToken, "terminology-token-file", "", "file with the bearer token for it")
+	f.StringSliceVar(&s.Channels, "channel", nil, "who sends messages to patients, as CHANNEL=ADDRESS for nhs-app, push, sms and email: https://… is a gateway, smtp://user@host:587 or smtps://… a mail server")
+	f.StringSliceVar(&s.ChannelSecrets, "channel-secret-file", nil, "files with the secrets of gateways, as CHANNEL=FILE: what is sent is signed with it, and so are callbacks to /callback/CHANNEL")
+	f.StringVar(&s.SMTPFrom, "smtp-from", "", "sender of e-mail, such as 'A practice <messages@example.org>'")
+	f.StringVar(&s.SMTPPassword, "smtp-password-file", "", "file with the password of the user of the mail server")
+	f.StringVar(&s.MessageLink, "message-link", "", "where patients read a message after signing in, with {id} in place of its id; empty is this server")
+	f.StringVar(&s.ClamAV, "clamav", "", "ClamAV's daemon, which scans what people attach: tcp:host:port or unix:/path; empty is no scanner, and then nothing is said to be clean")
 	f.Int64Var(&s.MaxBody, "max-body", 5<<20, "bytes of a request body at most")
 	f.Int64Var(&s.MaxBundle, "max-bundle", 50<<20, "bytes of a Bundle at most")
 	f.Int64Var(&s.MaxBinary, "max-binary", 100<<20, "bytes of a Binary at most")
@@ -127,6 +140,9 @@ func (s *settings) check() error {
 	refuse(s.Validation != "full" && s.Validation != "structure", "--validation is full or structure")
 	refuse(s.UnknownQuestionnaire != "refuse" && s.UnknownQuestionnaire != "store", "--unknown-questionnaire is refuse or store")
 	if _, err := s.mandatory(); err != nil {
+		problems = append(problems, err)
+	}
+	if _, err := s.scanner(); err != nil {
 		problems = append(problems, err)
 	}
 	refuse(min(s.MaxBody, s.MaxBundle, s.MaxBinary) < 1, "--max-body, --max-bundle and --max-binary are at least 1")

@@ -13,6 +13,7 @@ import (
 // resource. [NewContent] makes it.
 type Content struct {
 	Keys      []Key      // own keys of the content: see [Keys]
+	Sent      []Key      // of a Draft: what they are once it is sent
 	Gifts     []Gift     // see [Gifts]
 	Things    []Key      // resources that it takes along, as Itself: what a ServiceRequest supports itself with, the focus of a Task, attachments
 	Authors   []fhir.Key // see [Authors]
@@ -22,6 +23,7 @@ type Content struct {
 	Members   []string   // the patients in a Group, as "Patient/1"
 	Status    string     // its element status
 	Link      string     // of a Patient: its links
+	Draft     bool       // a message, or a request for one, that is not sent yet
 	Excess    bool       // it names more gifts than it can make, or more than MaxKeys
 
 	// Matches reports whether all conditions of a granular scope hold for it. Nil
@@ -37,6 +39,9 @@ type Content struct {
 // is ix. Matches and Given are left to the caller.
 func NewContent(ix *search.Index, root fhir.Node) *Content {
 	c := &Content{Keys: Keys(ix, root), Status: root.Child("status").Text()}
+	if c.Draft = isDraft(ix.Key.Type, root); c.Draft {
+		c.Sent = keysOf(ix, root, false)
+	}
 	gifts, ok := giftsOf(ix, root, c.Keys)
 	c.Things = thingsOf(ix, root)
 	c.Gifts, c.Excess = gifts, !ok || len(c.Keys) > MaxKeys || len(c.Things) > MaxGifts
@@ -58,6 +63,14 @@ func NewContent(ix *search.Index, root fhir.Node) *Content {
 		c.Link = linksOf(root)
 	}
 	return c
+}
+
+// named returns the own keys of c as if it were sent already.
+func (c *Content) named() []Key {
+	if c.Draft {
+		return c.Sent
+	}
+	return c.Keys
 }
 
 // linksOf returns the links of a Patient without the white space that they were

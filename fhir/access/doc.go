@@ -46,7 +46,8 @@
 // What a patient sees is R4's patient compartment, except for:
 //
 //	Communication, CommunicationRequest   sender, recipient, requester, and not the subject: clinicians write to one
-//	                                      another about a patient; what has the category internal-note has no patient
+//	                                      another about a patient; what has the category internal-note has no patient,
+//	                                      and what a RelatedPerson sends is as if the subject had sent it
 //	Task                                  for, which R4 leaves out
 //	Device                                patient, which R4 leaves out; one without a patient is open
 //	ServiceRequest                        subject, not a performer
@@ -61,7 +62,8 @@
 // own: Appointment, AppointmentResponse, AuditEvent, Communication,
 // CommunicationRequest, Person, ServiceRequest, Task. Who is given a record
 // does not see these but by taking part, so that a specialist does not learn of the
-// patient's other referrals. Compartment searches keep to R4, but for Task.
+// patient's other referrals. Compartment searches keep to R4, but for Task. In the
+// receipt of a message, a Task, takes part also who sent the message.
 //
 // [Compartment] says all of that as data, which the server publishes.
 //
@@ -90,7 +92,7 @@
 //   - Whom a resource is about does not change, but by the role Administer.
 //   - A patient, and who acts for one, writes a few types (write_patient.go), about
 //     that patient alone, and says that it is from nobody else. They change what is
-//     from them, not after it was sent, and neither who takes part nor the labels; and a
+//     from them, not after it was sent (but where the rules of conversations let them), and neither who takes part nor the labels; and a
 //     Task that they were asked to do. Files do not change.
 //   - Staff and clients write about patients that they see, or go on with what they
 //     took part in. They speak for themselves: a person for that person, their roles

@@ -208,8 +208,12 @@ func thingsOf(ix *search.Index, root fhir.Node) []Key {
 }
 
 // task gives the patient and the focus of a Task to who does it and who asks for
-// it. A patient who is one of these gets the focus, too.
+// it. A patient who is one of these gets the focus, too. A receipt gives nothing: whom a message
+// was sent to sees it for that, and not what it was as a draft.
 func (s *sharing) task() (gifts []Gift, ok bool) {
+	if isReceipt(s.ix) {
+		return nil, true
+	}
 	switch s.status() {
 	case "draft", "rejected", "cancelled", "failed", "entered-in-error", "":
 		return nil, true

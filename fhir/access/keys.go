@@ -16,15 +16,25 @@ import (
 // not among them, since the content does not say them, nor what other resources
 // give it.
 func Keys(ix *search.Index, root fhir.Node) []Key {
+	return keysOf(ix, root, isDraft(ix.Key.Type, root))
+}
+
+// keysOf returns them. If it is kept back, whom it is for does not see it.
+func keysOf(ix *search.Index, root fhir.Node, back bool) []Key {
 	keys := make([]Key, 0, 8)
 	for i := range ix.Entries {
 		code, named := reference(&ix.Entries[i])
-		if named.ID == "" {
+		if named.ID == "" || back && code == "recipient" {
 			continue
 		}
 		keys = appendNamed(keys, effectOf(ix.Key.Type, code), named)
 	}
 	keys = appendSpecial(keys, ix, root)
+	if !back && isReleased(ix.Key.Type, root) && !isInternal(ix) {
+		if subject := ours(ix, root.Child("subject")); subject.Type == "Patient" {
+			keys = appendNamed(keys, patientSees, subject)
+		}
+	}
 	for n := range root.Child("meta").Each("security") {
 		if l := labelOf(n.Child("system").Text(), n.Child("code").Text()); l != "" {
 			keys = append(keys, Key{Label, l}, Key{Label, AnyLabel})
@@ -35,6 +45,31 @@ func Keys(ix *search.Index, root fhir.Node) []Key {
 	}
 	slices.SortFunc(keys, compareKeys)
 	return slices.Compact(keys)
+}
+
+// isDraft reports whether a message, or a request to send one, is not for anybody but who writes
+// it yet.
+func isDraft(typ string, root fhir.Node) bool {
+	switch typ {
+	case "Communication":
+		return root.Child("status").Text() == "preparation"
+	case "CommunicationRequest":
+		return root.Child("status").Text() == "draft"
+	}
+	return false
+}
+
+// releaseToPatient is the extension by which clinicians let a patient see what they write one
+// another.
+const releaseToPatient = "https://fhir.openconsult.example/StructureDefinition/release-to-patient"
+
+// isReleased reports whether a message has it.
+func isReleased(typ string, root fhir.Node) bool {
+	if typ != "Communication" {
+		return false
+	}
+	value := root.Extension(releaseToPatient).Child("value")
+	return !value.IsZero() && value.Property() == "valueBoolean" && value.Text() == "true"
 }
 
 func compareKeys(a, b Key) int {
@@ -102,6 +137,13 @@ func appendSpecial(keys []Key, ix *search.Index, root fhir.Node) []Key {
 		if isInternal(ix) {
 			return slices.DeleteFunc(keys, func(k Key) bool { return k.Kind == Patient })
 		}
+		if subject := ours(ix, root.Child("subject")); subject.Type == "Patient" && ours(ix, root.Child("sender")).Type == "RelatedPerson" {
+			return appendNamed(keys, patientSees, subject) // who acts for patients writes in their place
+		}
+	case "Task":
+		if isReceipt(ix) {
+			return appendReceipt(keys, ix, root)
+		}
 	case "CareTeam":
 		for k := range careTeamOrganizations(ix, root) {
 			keys = appendNamed(keys, takesPart, k)
@@ -133,6 +175,30 @@ func isInternal(ix *search.Index) bool {
 		t, ok := e.Value.(search.Token)
 		return ok && strings.EqualFold(t.Code, "internal-note")
 	})
+}
+
+// messageSender is the extension by which a receipt says whose message was read.
+const messageSender = "https://fhir.openconsult.example/StructureDefinition/message-sender"
+
+// isReceipt reports whether a Task waits for a message to be read.
+func isReceipt(ix *search.Index) bool {
+	return slices.ContainsFunc(ix.Entries, func(e search.Entry) bool {
+		t, ok := e.Value.(search.Token)
+		return ok && !e.Param.Custom && e.Param.Code == "code" && t.System == "https://fhir.openconsult.example/CodeSystem/task-kind" && t.Code == "message-receipt"
+	})
+}
+
+// appendReceipt appends who has sent the message of a receipt. A patient sees it if the message is
+// from or to them, or who acts for them, and not for being its subject.
+func appendReceipt(keys []Key, ix *search.Index, root fhir.Node) []Key {
+	sender, own := ours(ix, root.Extension(messageSender).Child("value")), false
+	for _, k := range [...]fhir.Key{sender, ours(ix, root.Child("owner"))} {
+		own = own || k.Type == "Patient" || k.Type == "RelatedPerson"
+	}
+	if !own {
+		keys = slices.DeleteFunc(keys, func(k Key) bool { return k.Kind == Patient })
+	}
+	return appendNamed(keys, takesPart, sender)
 }
 
 // ofPerson reports whether a Schedule is that of something that is not in the

@@ -29,7 +29,7 @@ type Write struct {
 func (w Write) Asks() (patients []string, authors []fhir.Key) {
 	for _, c := range [...]*Content{w.Old, w.New} {
 		if c != nil {
-			patients = append(append(patients, Subjects(c.Keys)...), c.Members...)
+			patients = append(append(patients, Subjects(c.named())...), c.Members...)
 			authors = append(authors, c.Authors...)
 		}
 	}
@@ -112,7 +112,7 @@ func (r *writer) mayAtAll() error {
 		return r.denied("", "You may not perform %s on %s.", r.Interaction, r.Type)
 	case r.Type == "AuditEvent":
 		return r.denied(r.Type, "Only the server writes an AuditEvent.")
-	case r.Old != nil && r.New != nil && !r.grant.Has(Administer) && !slices.Equal(r.about(r.Old), r.about(r.New)):
+	case r.Old != nil && r.New != nil && !r.Old.Draft && !r.grant.Has(Administer) && !slices.Equal(r.about(r.Old), r.about(r.New)):
 		return fhir.Errorf(fhir.Unprocessable, fhir.BusinessRule, r.Type, "Whom a %s is about does not change: leave the patients in it as they are, or write a new one and mark this one as entered in error.", r.Type)
 	}
 	return nil

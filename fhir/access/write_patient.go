@@ -42,12 +42,12 @@ func (r *writer) mayAsPatient() error {
 		return nil
 	}
 	own := r.patients()
-	subjects := Subjects(r.New.Keys)
+	subjects := Subjects(r.New.named())
 	isOwn := func(of string) bool { return slices.Contains(own, of) }
 	if i := slices.IndexFunc(subjects, func(of string) bool { return !isOwn(of) }); i >= 0 {
 		return r.denied(r.Type, "You may write about yourself only, or whom you act for.")
 	}
-	if r.Type != "Binary" && r.Type != "Subscription" && !slices.ContainsFunc(r.New.Keys, func(k Key) bool { return k.Kind == Patient && isOwn(k.Of) }) {
+	if r.Type != "Binary" && r.Type != "Subscription" && !slices.ContainsFunc(r.New.named(), func(k Key) bool { return k.Kind == Patient && isOwn(k.Of) }) {
 		return r.denied(r.Type, "Name the patient that the %s is from or about: you, or whom you act for.", r.Type)
 	}
 	if !r.asked() && !r.isFrom(r.New) {
@@ -68,7 +68,7 @@ func (r *writer) mayChangeAsPatient() error {
 		return nil
 	case r.Type != "Appointment" && !r.owns(r.Old) && !r.asked():
 		return r.denied(r.Type, "You may change only what is from you, or from whom you act for.")
-	case !slices.Equal(r.Old.Keys, r.New.Keys):
+	case !slices.Equal(r.Old.named(), r.New.named()):
 		return r.denied(r.Type, "Leave who takes part in this %s, whom it is about, and its labels as they are.", r.Type)
 	}
 	return nil

@@ -101,7 +101,7 @@ func (r *writer) knowsPatients() error {
 	if r.New == nil || r.Type == "Patient" || r.all {
 		return nil
 	}
-	for _, of := range append(Subjects(r.New.Keys), r.New.Members...) {
+	for _, of := range append(Subjects(r.New.named()), r.New.Members...) {
 		if !r.Patients[of] && !r.goesOn(of) {
 			return r.denied(r.Type, "You may not write about this patient, or there is no such patient: check the references to patients.")
 		}
@@ -112,7 +112,7 @@ func (r *writer) knowsPatients() error {
 // goesOn reports whether the version before was about a patient, too, and had a
 // party of the writer that the new one has as well.
 func (r *writer) goesOn(patient string) bool {
-	if r.Old == nil || !slices.Contains(Subjects(r.Old.Keys), patient) {
+	if r.Old == nil || !slices.Contains(Subjects(r.Old.named()), patient) {
 		return false
 	}
 	return slices.ContainsFunc(r.New.Keys, func(k Key) bool {

@@ -290,6 +290,29 @@ func TestMayWrite(t *testing.T) {
 
 // TestRefusalsSayNothingOfPatients: writing about a patient who is hidden is
 // refused in the same words as about one who is not there.
+// TestAmends lets patients change what they have sent where the rules of conversations do, and
+// nothing else by that.
+func TestAmends(t *testing.T) {
+	t.Parallel()
+	r, who := registry(t), callers()
+	for _, tt := range []struct {
+		who, old, next string
+		amends, want   bool
+	}{
+		{"patient", "Patient/1", "Patient/1", true, true},
+		{"patient", "Patient/1", "Patient/1", false, false},
+		{"patient", "Organization/a", "Organization/a", true, false},
+		{"patient", "Patient/1", "Organization/a", true, false},
+		{"nobody", "Patient/1", "Patient/1", true, false},
+	} {
+		w := writing(t, r, who[tt.who], fmt.Sprintf(answers, "completed", tt.old), fmt.Sprintf(answers, "amended", tt.next))
+		w.Amends = tt.amends
+		if err := who[tt.who].MayWrite(w); (err == nil) != tt.want {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
 func TestRefusalsSayNothingOfPatients(t *testing.T) {
 	t.Parallel()
 	r, g := registry(t), callers()["specialist"]

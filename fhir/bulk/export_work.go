@@ -9,6 +9,7 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
@@ -146,6 +147,11 @@ func (a *exportAsked) render(typ string) func([]byte, *store.Version) ([]byte, e
 	names := append(a.Elements[""][:len(a.Elements[""]):len(a.Elements[""])], a.Elements[typ]...)
 	selection := fhir.Selection{Elements: names}
 	return func(dst []byte, v *store.Version) ([]byte, error) {
+		shown, err := interaction.Harmless(v)
+		if err != nil {
+			return nil, err
+		}
+		v = shown
 		switch {
 		case v.Deleted():
 			dst = append(dst, `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"`...)

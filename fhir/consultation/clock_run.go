@@ -2,7 +2,6 @@ package consultation
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
@@ -92,16 +91,21 @@ func childDocument(n fhir.Node) (*document, error) {
 
 // setPauses gives d the extensions of root, with some pauses in place of those there.
 func (d *document) setPauses(root fhir.Node, pauses []Pause) {
-	var all []json.RawMessage
-	for e := range root.Each("extension") {
-		if e.Child("url").Text() != ClockPause {
-			all = append(all, e.Raw())
-		}
-	}
+	all := otherExtensions(root, ClockPause)
 	for _, p := range pauses {
 		all = append(all, p.JSON())
 	}
 	d.setExtensions(all)
+}
+
+// otherExtensions returns the extensions of n but those with a URL.
+func otherExtensions(n fhir.Node, url string) (all []json.RawMessage) {
+	for e := range n.Each("extension") {
+		if e.Child("url").Text() != url {
+			all = append(all, e.Raw())
+		}
+	}
+	return all
 }
 
 func (d *document) setExtensions(all []json.RawMessage) {
@@ -143,13 +147,6 @@ func SetFiled(task *fhir.Resource, filed bool) ([]byte, error) {
 	if filed {
 		value = "true"
 	}
-	all := slices.Collect(func(yield func(json.RawMessage) bool) {
-		for e := range task.Root().Each("extension") {
-			if e.Child("url").Text() != FiledURL && !yield(e.Raw()) {
-				return
-			}
-		}
-	})
-	doc.setExtensions(append(all, json.RawMessage(`{"url":"`+FiledURL+`","valueBoolean":`+value+`}`)))
+	doc.setExtensions(append(otherExtensions(task.Root(), FiledURL), json.RawMessage(`{"url":"`+FiledURL+`","valueBoolean":`+value+`}`)))
 	return doc.bytes(), nil
 }

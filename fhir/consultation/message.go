@@ -82,6 +82,21 @@ func identifierIn(n fhir.Node, system string) string {
 	return ""
 }
 
+// RepeatsMessage reports whether a message that is sent says what one that is kept says: it has
+// no element that the other has otherwise, but for what the server sets.
+func RepeatsMessage(sent, kept fhir.Node) bool {
+	for n := range sent.Children() {
+		switch name := n.Name(); name {
+		case "id", "meta", "identifier", "status", "category", "text":
+		default:
+			if !slices.EqualFunc(slices.Collect(sent.Each(name)), slices.Collect(kept.Each(name)), sameNode) {
+				return false
+			}
+		}
+	}
+	return len(slices.Collect(sent.Each("payload"))) == len(slices.Collect(kept.Each("payload")))
+}
+
 // isSaid reports whether m has been said and not been taken back.
 func (m Message) isSaid() bool {
 	switch m.Status {

@@ -251,6 +251,11 @@ func Deletable(n, part fhir.Node) error {
 	if !ours {
 		return nil
 	}
+	return NotDeletable()
+}
+
+// NotDeletable returns the Outcome that refuses to delete a part of a conversation.
+func NotDeletable() error {
 	return refuse(fhir.BusinessRule, "conversation-not-deletable", "", "Nothing in a conversation is deleted; take a message back with $retract, or set a Task to entered-in-error.")
 }
 

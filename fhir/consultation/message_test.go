@@ -184,6 +184,12 @@ func compareReceipt(t *testing.T, want object, receipt *fhir.Resource) {
 	for _, name := range []string{"for", "owner"} {
 		want[name] = reference(want[name].(object)["reference"].(string))
 	}
+	// The example does not say how the sender comes to see it.
+	sent := reference("Organization/prac-1")
+	if want["owner"].(object)["reference"] == "Organization/prac-1" {
+		sent = reference("Organization/hosp-1")
+	}
+	want["extension"] = []any{object{"url": consultation.MessageSenderURL, "valueReference": sent}}
 	if d := cmp.Diff(want, without(tree(t, got), "priority")); d != "" {
 		t.Error(d)
 	}
@@ -216,6 +222,7 @@ func TestSet(t *testing.T) {
 		"partOf": []any{reference("Task/t")}, "focus": object{"reference": "Communication/m", "type": "Communication"},
 		"for": reference("Patient/pat-1"), "requester": reference("Device/server"), "owner": reference("Organization/prac-1"),
 		"authoredOn": "2025-11-21T07:00:00+00:00", "lastModified": "2025-11-21T07:00:00+00:00",
+		"extension": []any{object{"url": consultation.MessageSenderURL, "valueReference": reference("Patient/pat-1")}},
 	}
 	if d := cmp.Diff(wantReceipt, receipt); d != "" {
 		t.Error(d)

@@ -35,6 +35,7 @@ type (
 		ValueCoding    *Coded          `json:"valueCoding,omitempty"`
 		ValueDateTime  string          `json:"valueDateTime,omitempty"`
 		ValueBoolean   bool            `json:"valueBoolean,omitempty"`
+		ValueReference *wireReference  `json:"valueReference,omitempty"`
 	}
 	wirePeriod struct {
 		Start string `json:"start,omitempty"`

@@ -63,6 +63,15 @@ func (p *posting) as() wireReference {
 	return wireReference{Reference: p.Conversation.stand(p.house).String()}
 }
 
+// person returns who has sent the message, of somebody who works for no party.
+func (p *posting) person() fhir.Key {
+	if n := p.sent.Child("sender"); !n.IsZero() {
+		return target(n, p.Conversation.Base)
+	}
+	sender, _ := fhir.ParseReference(p.as().Reference)
+	return sender.Key
+}
+
 func (p *posting) hasCategory() bool {
 	for n := range p.sent.Each("category") {
 		if codeIn(n, CategorySystem) != "" {
@@ -164,7 +173,11 @@ func (p *posting) receipts() ([]Authored, error) {
 }
 
 func (p *posting) receipt(id string, owner fhir.Key) []byte {
-	f := receiptFacts{id: id, message: p.ID, task: p.Conversation.Task.Key.ID, owner: wireReference{Reference: owner.String()}, priority: p.priority(), now: p.Now}
+	f := receiptFacts{id: id, message: p.ID, task: p.Conversation.Task.Key.ID, owner: wireReference{Reference: owner.String()}, priority: p.priority(), now: p.Now,
+		sender: p.Conversation.stand(p.house)}
+	if f.sender.ID == "" {
+		f.sender = p.person()
+	}
 	if patient := p.Conversation.Task.For; patient.ID != "" {
 		f.patient = &wireReference{Reference: patient.String()}
 	}

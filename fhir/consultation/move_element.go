@@ -90,7 +90,7 @@ func (p proposal) mayEdit(name string) bool {
 	}
 	switch {
 	case p.old.Kind == MessageReceipt:
-		return false
+		return name == "statusReason" && p.next.Status == StatusEnteredInError
 	case name == "businessStatus" && machine().kinds[p.old.Kind].system != "":
 		return true // judged by its code
 	case name == "statusReason" && p.old.Status != p.next.Status, name == "note", name == "text", name == "contained", name == "input" && p.old.Kind != Consultation:

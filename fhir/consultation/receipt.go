@@ -14,10 +14,16 @@ const UnreadLimit = 4 * time.Hour
 // Escalates reports whether an unread message of a priority is escalated: urgent and above.
 func Escalates(priority string) bool { return slices.Index(priorities(), priority) > 0 }
 
+// MessageSenderURL is the extension of a receipt, a Reference to the party whose staff wrote the
+// message, or to the patient or related person who did: they see whether it was read. The server
+// writes it.
+const MessageSenderURL = extensionBase + "message-sender"
+
 // receiptFacts are what a receipt is made of.
 type receiptFacts struct {
 	id, message, task string // logical ids
 	owner             wireReference
+	sender            fhir.Key // the party whose staff wrote the message, or the person; empty for the server
 	patient           *wireReference
 	priority          string // of the message
 	now               time.Time
@@ -26,8 +32,12 @@ type receiptFacts struct {
 // wireReceipt returns the Task that waits for a message to be read.
 func wireReceipt(f receiptFacts) wireTask {
 	at := dateTime(f.now)
+	var sender []wireExtension
+	if f.sender.ID != "" {
+		sender = []wireExtension{{URL: MessageSenderURL, ValueReference: &wireReference{Reference: f.sender.String()}}}
+	}
 	return wireTask{
-		ResourceType: "Task", ID: f.id,
+		ResourceType: "Task", ID: f.id, Extension: sender,
 		PartOf: []wireReference{{Reference: "Task/" + f.task}},
 		Status: string(StatusReady), Intent: "order", Priority: f.priority,
 		Code:       conceptOf(KindSystem, string(MessageReceipt), ""),

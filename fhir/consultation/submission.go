@@ -66,7 +66,7 @@ type Author struct {
 
 // A Submitted is what is to be written in one transaction with the response.
 type Submitted struct {
-	Response        Authored // what the client sent, with subject, author, source and authored where it left them out
+	Response        Authored // what the client sent, with subject, author (who has typed it), source and authored where it left them out
 	Task            Authored
 	Acknowledgement Authored   // a Communication
 	Receipts        []Authored // Tasks
@@ -154,6 +154,14 @@ func errLapsedProxy() error {
 // is reports whether k is the writer or who typed it for them.
 func (a Author) is(k fhir.Key) bool {
 	return k.ID != "" && (k.String() == a.Writer.Reference || k.String() == a.Enterer.Reference)
+}
+
+// by returns who has typed a response.
+func (a Author) by() Party {
+	if !a.Enterer.IsZero() {
+		return a.Enterer
+	}
+	return a.Writer
 }
 
 // reader returns who gets the acknowledgement.

@@ -30,6 +30,19 @@ func NearlyIdentical(a, b fhir.Node) bool {
 	return all > 0 && 2*agreed >= alikeEnough*float64(all)
 }
 
+// Repeats reports whether a response that is sent is the one that is kept, but for what the
+// server adds where it is left out: subject, author, source and authored. Both are completed or
+// amended, which makes no difference.
+func Repeats(sent, kept fhir.Node) bool {
+	added := []string{"id", "meta", "status"}
+	for _, name := range []string{"subject", "author", "source", "authored"} {
+		if sent.Child(name).IsZero() {
+			added = append(added, name)
+		}
+	}
+	return sameChildren(sent, kept, added...)
+}
+
 // formOf returns the form of a response, without its version.
 func formOf(response fhir.Node) string {
 	url, _, _ := strings.Cut(response.Child("questionnaire").Text(), "|")

@@ -62,7 +62,7 @@ func (a Amendment) permitted(task Task) error {
 		return err
 	}
 	old, next := a.Before.Root(), a.Response.Root()
-	if !a.Author.is(target(old.Child("author"), a.Base)) {
+	if by := a.Author.by(); target(old.Child("author"), a.Base).String() != by.Reference {
 		return declined(fhir.Denied, fhir.Forbidden, "amendment-not-by-author", "Only who has sent a form can amend it; start a new consultation, or message the practice.")
 	}
 	for _, name := range []string{"questionnaire", "subject", "identifier"} {

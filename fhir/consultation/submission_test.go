@@ -478,3 +478,46 @@ func TestAnswersAlike(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeats compares what is sent again with what is kept of it.
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	const answers = `"item":[{"linkId":"a","answer":[{"valueString":"x"}]}]`
+	response := func(rest string) fhir.Node {
+		return read(t, "QuestionnaireResponse", []byte(`{"resourceType":"QuestionnaireResponse","questionnaire":"https://a.example/f|1",`+rest+`}`)).Root()
+	}
+	kept := response(`"id":"1","meta":{"tag":[{"code":"t"}]},"status":"amended","subject":{"reference":"Patient/1"},"author":{"reference":"Patient/1"},"source":{"reference":"Patient/1"},"authored":"2026-03-03T10:00:00Z",` + answers)
+	for sent, want := range map[string]bool{
+		`"status":"completed",` + answers:                                                                true,
+		`"status":"amended","subject":{"reference":"Patient/1"},` + answers:                              true,
+		answers + `,"authored":"2026-03-03T10:00:00Z","status":"completed"`:                              true,
+		`"status":"completed"`:                                                                           false,
+		`"status":"completed","subject":{"reference":"Patient/2"},` + answers:                            false,
+		`"status":"completed","authored":"2026-03-03T10:00:01Z",` + answers:                              false,
+		`"status":"completed","item":[{"linkId":"a","answer":[{"valueString":"y"}]}]`:                    false,
+		`"status":"completed","language":"en",` + answers:                                                false,
+		`"status":"completed","identifier":{"value":"1"},"subject":{"reference":"Patient/1"},` + answers: false,
+	} {
+		if got := consultation.Repeats(response(sent), kept); got != want {
+			t.Errorf("%s: %v", sent, got)
+		}
+	}
+}
+
+// TestDraft says whose a draft is, and leaves alone what it says itself.
+func TestDraft(t *testing.T) {
+	t.Parallel()
+	s := submission(t, "qr-valid-02-redflag-stat.json")
+	s.IDs.Response = "d"
+	s.Author = consultation.Author{Writer: patientOne, Enterer: consultation.Party{Reference: "PractitionerRole/desk"}}
+	for sent, want := range map[string]string{
+		`{"resourceType":"QuestionnaireResponse","status":"in-progress"}`: `{"resourceType":"QuestionnaireResponse","status":"in-progress","id":"d","subject":{"reference":"Patient/pat-1"},"author":{"reference":"PractitionerRole/desk"},"source":{"reference":"Patient/pat-1"}}`,
+		`{"resourceType":"QuestionnaireResponse","status":"in-progress","subject":{"display":"Somebody"},"author":{"reference":"Patient/pat-1"},"source":{"reference":"Patient/2"},"authored":"2026-03-03"}`: `{"resourceType":"QuestionnaireResponse","status":"in-progress","subject":{"display":"Somebody"},"author":{"reference":"Patient/pat-1"},"source":{"reference":"Patient/2"},"authored":"2026-03-03","id":"d"}`,
+	} {
+		s.Response = read(t, "QuestionnaireResponse", []byte(sent))
+		got, err := consultation.Draft(s)
+		if err != nil || string(got.JSON) != want {
+			t.Errorf("%s: %v\n%s", sent, err, got.JSON)
+		}
+	}
+}

@@ -15,19 +15,30 @@ func (s Submission) response() (Authored, error) {
 		return Authored{}, err
 	}
 	doc.setText("id", s.IDs.Response)
-	writer := s.Author.Writer.wire()
+	writer, author := s.Author.Writer.wire(), s.Author.Enterer.wire()
+	if author == nil {
+		author = writer
+	}
 	for _, e := range []struct {
 		name string
 		who  *wireReference
-	}{{"subject", s.Patient.wire()}, {"author", writer}, {"source", writer}} {
+	}{{"subject", s.Patient.wire()}, {"author", author}, {"source", writer}} {
 		if e.who != nil && doc.get(e.name) == nil {
 			doc.setWire(e.name, e.who)
 		}
 	}
-	if doc.get("authored") == nil {
+	if doc.get("authored") == nil && !s.Now.IsZero() {
 		doc.setText("authored", dateTime(s.Now))
 	}
 	return Authored{"QuestionnaireResponse", s.IDs.Response, doc.bytes()}, nil
+}
+
+// Draft returns what is kept of a response that its sender goes on with: with subject, author
+// and source where they are left out, so that it is known whose it is. Of a Submission it looks
+// at Response, Author, Patient and IDs.Response.
+func Draft(s Submission) (Authored, error) {
+	s.Now = time.Time{}
+	return s.response()
 }
 
 const identityStateURL = extensionBase + "identity-state"

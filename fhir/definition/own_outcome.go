@@ -50,6 +50,8 @@ func moveOutcomes() [][2]string {
 // messageOutcomes are those of messages and of their way to the recipient.
 func messageOutcomes() [][2]string {
 	return [][2]string{
+		{"already-identified", "It is known already whom the Task is for."},
+		{"patient-not-active", "The patient is not active."},
 		{"part-of-one-task", "A message is part of exactly one Task."},
 		{"category-not-allowed", "Messages of this category are not sent by this caller, or not here."},
 		{"status-not-allowed", "A message is not sent with this status."},
@@ -57,6 +59,7 @@ func messageOutcomes() [][2]string {
 		{"identifier-mismatch", "The identifiers are not those of the message or of the conversation."},
 		{"recipient-required", "A message needs a recipient."},
 		{"recipient-not-in-thread", "The recipient is no party of the conversation."},
+		{"recipient-not-known", "A patient turns to nobody but their practice and those who have a Task with them."},
 		{"recipient-not-contactable", "The recipient cannot be written to."},
 		{"in-response-to-not-in-thread", "The message that is answered is not one of this conversation."},
 		{"superseded-context", "There is a newer message than the one that is answered."},

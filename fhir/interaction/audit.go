@@ -82,7 +82,7 @@ func (s *Session) wrote(ctx context.Context, t *store.Trail, done Result, err er
 	if t == nil || err == nil && done.Outcome != store.Unchanged && done.Outcome != store.Nothing {
 		return done, err
 	}
-	t.Version = done.Number
+	t.Version = cmp.Or(done.Number, t.Version)
 	if err := s.record(ctx, t, err); err != nil {
 		return Result{}, err
 	}
@@ -259,7 +259,7 @@ func (s *Session) turnedAway(i access.Interaction, k fhir.Key, err error) error 
 // would get something that is not recorded. What concerns many patients takes several lines.
 func (s *Session) record(ctx context.Context, t *store.Trail, err error) error {
 	t.Outcome = outcomeOf(err)
-	if o := fhir.AsOutcome(err); o != nil && len(o.Issues) > 0 {
+	if o := fhir.AsOutcome(err); o != nil && len(o.Issues) > 0 && t.Detail[issueDetail] == "" {
 		t.Detail = with(t.Detail, issueDetail, strings.TrimSpace(string(o.Issues[0].Code)+" "+o.Issues[0].Detail))
 	}
 	patients := t.Patients

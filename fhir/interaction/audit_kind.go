@@ -37,6 +37,8 @@ func kindOf(i access.Interaction) kind {
 		k.action, k.profile = "U", "Update"
 	case access.Delete:
 		k.action, k.profile = "D", "Delete"
+	case TransitionRefused:
+		k.action, k.subtype = "U", []coding{{System: interactions, Code: string(access.Update)}, {System: ownEvents, Code: string(i)}}
 	case transactionInteraction:
 	default:
 		k.other(i)
@@ -61,6 +63,8 @@ func (k *kind) other(i access.Interaction) {
 		k.typ = coding{dicom, "110113", "Security Alert"}
 	case Meta, Changes:
 		k.action = "R"
+	case Everything, Summary:
+		k.action, k.subtype = "R", append(k.subtype, coding{System: ownEvents, Code: exported})
 	case MetaAdd, MetaDelete:
 		k.action = "U"
 	case access.Purge:
@@ -70,5 +74,8 @@ func (k *kind) other(i access.Interaction) {
 		k.subtype = append([]coding{{System: interactions, Code: "operation"}}, k.subtype...)
 	}
 }
+
+// exported says of what was done that who did it has a copy to keep.
+const exported = "exported"
 
 func userAuthentication() coding { return coding{dicom, "110114", "User Authentication"} }

@@ -56,7 +56,7 @@ func (t *transaction) sort(ctx context.Context) (together, alone, reads []*part)
 			t.recordWrite(ctx, p)
 		case p.Reading != nil:
 			reads = append(reads, p)
-		case t.Dry, p.Conditional, seen[p.key]:
+		case t.Dry, p.Conditional, seen[p.key], t.minds(ctx, p.Entry):
 			alone = append(alone, p)
 		default:
 			together, seen[p.key] = append(together, p), true
@@ -73,7 +73,9 @@ func (t *transaction) together(ctx context.Context, parts []*part) (again []*par
 		return nil
 	}
 	for _, p := range parts {
-		p.err = t.outline(ctx, p)
+		if p.err = t.propose(p); p.err == nil {
+			p.err = t.outline(ctx, p)
+		}
 	}
 	err := t.authorize(ctx, t.store, parts, func(all []*sketch, f *facts) []error {
 		refused := make([]error, len(all))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/consultation"
 	"github.com/openconsult/openconsult/fhir/definition"
 	"github.com/openconsult/openconsult/fhir/questionnaire"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -134,8 +135,9 @@ func (s *Session) examineForm(ctx context.Context, r *fhir.Resource, found []fhi
 	switch {
 	case r.Type() == "Questionnaire":
 		_, issues := questionnaire.Compile(r.Root())
+		_, rules := consultation.CompileRules(r.Root())
 		same, err := s.sameForm(ctx, r)
-		return append(issues, same...), nil, err
+		return slices.Concat(issues, rules, same), nil, err
 	case r.Type() == "HealthcareService" && isAnswering(r):
 		_, issues, err := s.clocks(ctx, r)
 		return issues, nil, err

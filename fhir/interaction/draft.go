@@ -22,6 +22,14 @@ type proposal struct {
 	meta        bool    // only profiles, tags and labels differ from old
 	dry         bool    // it is not stored
 	old         *former // that it is to follow; nil for none, and not known to a trusted caller
+
+	authored bool              // the server writes it along with something else
+	amends   bool              // the rules of conversations let the caller change what was sent
+	said     bool              // it is a message in a conversation, and may be
+	shared   []access.Key      // Author keys that it gets beside those of the caller
+	checked  bool              // it has been held against everything already, which gave notes
+	notes    []fhir.Issue      // what is not good about it
+	detail   map[string]string // for the audit
 }
 
 func (p *proposal) subscribing(g access.Grant) Subscribing {
@@ -61,6 +69,7 @@ type sketch struct {
 	write access.Write
 	old   *former // that it follows or deletes; nil for none
 	with  []search.Member
+	share []access.Key // Author keys that it gets beside those of the caller
 	asks  []access.Key // what has to be known to decide it; nil for a trusted caller
 }
 
@@ -75,7 +84,7 @@ func (s *Session) row(ctx context.Context, p proposal) (draft, error) {
 
 // sketch makes p ready to be stored.
 func (s *Session) sketch(ctx context.Context, p proposal) (*sketch, error) {
-	if p.key == access.Published() {
+	if isPublished(p.key) {
 		return nil, fhir.Errorf(fhir.Clash, fhir.Duplicate, p.key.Type+".id", "The server has a resource of its own under this id; choose another one.")
 	}
 	if p.key.Type == "Subscription" && s.subscribe != nil {
@@ -84,24 +93,36 @@ func (s *Session) sketch(ctx context.Context, p proposal) (*sketch, error) {
 			return nil, err
 		}
 	}
-	notes, err := s.check(ctx, &p)
-	if err != nil {
-		return nil, err
+	var err error
+	if !p.checked && !p.authored {
+		if p.notes, err = s.check(ctx, &p); err != nil {
+			return nil, err
+		}
+	}
+	if !p.meta && !s.published {
+		if p.resource, err = s.cleaned(ctx, p.resource); err != nil {
+			return nil, err
+		}
 	}
 	row, err := s.store.Row(p.key, p.op, p.resource)
 	if err != nil {
 		return nil, err
 	}
-	row.Origin = s.grant.Client()
+	if !p.authored {
+		row.Origin = s.grant.Client()
+	}
 	if row.Trail = s.trail(p.interaction, p.key); row.Trail != nil {
 		row.Trail.Patients = subjects(row.Keys)
+		for name, value := range p.detail {
+			row.Trail.Detail = with(row.Trail.Detail, name, value)
+		}
 	}
-	k := &sketch{draft: draft{Row: row, notes: notes, large: largeSystem(p.resource)}, old: p.old, with: row.Index.Members}
-	if s.grant.IsTrusted() {
+	k := &sketch{draft: draft{Row: row, notes: p.notes, large: largeSystem(p.resource)}, old: p.old, with: row.Index.Members, share: p.shared}
+	if s.grant.IsTrusted() || p.authored {
 		k.Allowed = row.Gifts
 		return k, nil
 	}
-	k.write = access.Write{Interaction: p.interaction, Type: p.key.Type, Meta: p.meta, New: access.NewContent(row.Index, p.resource.Root())}
+	k.write = access.Write{Interaction: p.interaction, Type: p.key.Type, Meta: p.meta, Amends: p.amends, New: access.NewContent(row.Index, p.resource.Root())}
 	k.write.New.Matches = matching(s.store.Registry(), row.Index)
 	if k.write.New.Excess {
 		return nil, s.grant.MayWrite(k.write) // which refuses it, before anything is looked up
@@ -157,7 +178,7 @@ func (s *Session) decide(k *sketch, f *facts) error {
 	if err := s.grant.MayWrite(*w); err != nil || w.New == nil {
 		return err
 	}
-	k.Author = s.grant.AuthorKeys(*w)
+	k.Author = unique(append(s.grant.AuthorKeys(*w), k.share...))
 	k.Allowed = s.grant.Gives(*w, own.sees)
 	k.hidden = !readable(s.grant.View(access.MayRead, w.Type), w.New, k.Author)
 	return nil

@@ -52,33 +52,36 @@ func (s *Session) Due(ctx context.Context, q DueRequest) ([]byte, error) {
 func (s *Session) clocks(ctx context.Context, r *fhir.Resource) (*consultation.Service, []fhir.Issue, error) {
 	setting := consultation.Setting{Preset: s.checks.Preset}
 	if url := consultation.HolidayCalendar(r); url != "" && consultation.BuiltInCalendar(url) == nil {
-		c, err := s.calendar(ctx, url)
+		c, wrong, err := s.calendar(ctx, url)
 		if err != nil {
 			return nil, nil, err
 		}
 		if c != nil {
 			setting.Calendars = append(setting.Calendars, c)
 		}
+		service, issues, err := consultation.ReadService(r, setting)
+		return service, slices.Concat(issues, wrong), err
 	}
 	return consultation.ReadService(r, setting)
 }
 
-// calendar returns the holidays of a stored CodeSystem, nil when there is none.
-func (s *Session) calendar(ctx context.Context, url string) (*consultation.Calendar, error) {
+// calendar returns the holidays of a stored CodeSystem, nil when there is none, and what is wrong
+// with them.
+func (s *Session) calendar(ctx context.Context, url string) (*consultation.Calendar, []fhir.Issue, error) {
 	d, err := s.checks.Definitions.Find(ctx, "CodeSystem", url)
 	if err != nil || d == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	root, err := d.Root()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r, err := fhir.DecodeDerived("CodeSystem", root.Raw())
 	if err != nil {
-		return nil, fmt.Errorf("read the holidays of %s: %w", d.Canonical(), err)
+		return nil, nil, fmt.Errorf("read the holidays of %s: %w", d.Canonical(), err)
 	}
-	c, _ := consultation.ReadCalendar(r)
-	return c, nil
+	c, wrong := consultation.ReadCalendar(r)
+	return c, wrong, nil
 }
 
 // isAnswering reports whether r is a service that says how soon it answers, whose hours

@@ -35,14 +35,14 @@ func (s *Session) Populate(ctx context.Context, f FormRequest) (*questionnaire.P
 	}
 	p := questionnaire.Population{Subject: f.Subject, Contexts: map[string]fhir.Node{}, Now: s.clock(), Search: s.searchFor}
 	if f.Subject != "" {
-		if p.SubjectNode, err = s.referred(ctx, f.Subject); err != nil {
+		if p.SubjectNode, err = s.referent(ctx, f.Subject); err != nil {
 			return nil, err
 		}
 		p.Contexts[strings.ToLower(p.SubjectNode.Type().Name)] = p.SubjectNode
 	}
 	for name, n := range f.Contexts {
 		if n.Type().Name == "Reference" {
-			if n, err = s.referred(ctx, n.Child("reference").Text()); err != nil {
+			if n, err = s.referent(ctx, n.Child("reference").Text()); err != nil {
 				return nil, err
 			}
 		}
@@ -82,9 +82,9 @@ func (s *Session) named(ctx context.Context, typ, canonical string) (*definition
 	return d, err
 }
 
-// referred returns the resource that a relative reference names, if the caller may
+// referent returns the resource that a relative reference names, if the caller may
 // read it.
-func (s *Session) referred(ctx context.Context, reference string) (fhir.Node, error) {
+func (s *Session) referent(ctx context.Context, reference string) (fhir.Node, error) {
 	r, ok := fhir.ParseReference(reference)
 	if !ok || r.Key.ID == "" || r.Base != "" {
 		return fhir.Node{}, fhir.Errorf(fhir.BadRequest, fhir.Value, "", "Name resources of this server as Type/id.")
@@ -101,7 +101,7 @@ func (s *Session) referred(ctx context.Context, reference string) (fhir.Node, er
 func (s *Session) searchFor(ctx context.Context, query string) ([]fhir.Node, error) {
 	typ, criteria, asks := strings.Cut(query, "?")
 	if !asks {
-		n, err := s.referred(ctx, query)
+		n, err := s.referent(ctx, query)
 		if err != nil {
 			return nil, err
 		}

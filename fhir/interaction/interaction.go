@@ -11,6 +11,7 @@ import (
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
+	"github.com/openconsult/openconsult/fhir/attachment"
 	"github.com/openconsult/openconsult/fhir/definition"
 	"github.com/openconsult/openconsult/fhir/questionnaire"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -31,6 +32,14 @@ type Config struct {
 	Subscribe func(context.Context, Subscribing) (*fhir.Resource, error)
 
 	Checks *Checks // what resources are held against; nil is their structure alone
+
+	Senders Senders // of messages by SMS, e-mail and the like; nil for none
+
+	// Conversation has the rules of conversations hold for Tasks, messages and forms, which takes
+	// Checks. Nil means that they are resources like all others.
+	Conversation *Conversation
+
+	Scanner attachment.Scanner // of content that is stored; nil for none, and then nothing is said to be clean
 }
 
 // Subscribing is a Subscription that somebody wants to store.
@@ -50,7 +59,13 @@ type Engine struct {
 	hideStaff bool // from patients, in the audit
 	subscribe func(context.Context, Subscribing) (*fhir.Resource, error)
 	checks    *Checks
+	senders   Senders
+	scans     *scans // nil without a scanner
 	forms     *definition.Memo[*questionnaire.Form]
+
+	conversation *Conversation
+	starting     *definition.Memo[*startingForm]
+	hours        *hourBook
 }
 
 // New returns an Engine.
@@ -61,7 +76,11 @@ func New(c Config) *Engine {
 	if c.NewID == nil {
 		c.NewID = func() string { return newID(c.Now()) }
 	}
-	return &Engine{store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff, subscribe: c.Subscribe, checks: c.Checks, forms: &definition.Memo[*questionnaire.Form]{}}
+	return &Engine{
+		store: c.Store, newID: c.NewID, clock: c.Now, hideStaff: c.HideStaff, subscribe: c.Subscribe,
+		checks: c.Checks, senders: c.Senders, scans: newScans(c), forms: &definition.Memo[*questionnaire.Form]{},
+		conversation: c.Conversation, starting: &definition.Memo[*startingForm]{}, hours: &hourBook{},
+	}
 }
 
 // newID returns a UUID of version 7: milliseconds, then random bits.
@@ -94,11 +113,19 @@ type Session struct {
 	origin    Origin
 	advised   bool // results come with Notes
 	published bool // what is stored was published by others, and is taken as it is
+	server    bool // it is the server itself, which has asked the rules of conversations already
 }
 
 // For returns the session of the caller who has g, for one request.
 func (e *Engine) For(g access.Grant, from Origin) *Session {
 	return &Session{Engine: e, grant: g, origin: from}
+}
+
+// System returns the session of the server itself, which does what time or a gateway brings
+// about. Nobody asks it whether it may, and no rule of conversations: what it writes was made
+// by them.
+func (e *Engine) System(from Origin) *Session {
+	return &Session{Engine: e, grant: access.Trusted(""), origin: from, server: true}
 }
 
 // A Result is what a write led to: the version that is current after it.
@@ -107,6 +134,9 @@ type Result struct {
 	Outcome store.Outcome
 	Hidden  bool         // the caller may write it, but not read what it says
 	Notes   []fhir.Issue // what is not good about it, for who is Advised
+	Links   []Link       // what else came of it
+
+	Repeated bool // it is what an earlier create under the same identifier led to
 }
 
 // settle turns what the store says about a write into a Result or an Outcome.
@@ -114,11 +144,13 @@ func settle(r store.Row, w store.Written) (Result, error) {
 	switch w.Outcome {
 	case store.Mismatch:
 		return Result{}, stale(w)
+	case store.Misnamed:
+		return Result{}, store.NamesMerged()
 	case store.Collision:
 		return Result{}, fhir.Errorf(fhir.Clash, fhir.Duplicate, r.Key.Type+".id", "This id cannot be used; choose another one.")
 	}
 	v := store.Version{Key: r.Key, Number: w.Version, Updated: w.Updated, Op: r.Op, Stored: r.Stored}
-	return Result{Version: v, Outcome: w.Outcome}, nil
+	return Result{Version: *harmless(&v), Outcome: w.Outcome}, nil
 }
 
 func stale(w store.Written) error {

@@ -49,30 +49,13 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 	if s.grant.IsTrusted() {
 		return nil
 	}
-	switch i {
-	case access.Purge, access.Reindex, access.Explain, ExplainAccess:
-		if s.grant.Has(access.Operate) {
-			return nil
-		}
-		return fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Only who runs the server may do this.")
-	case access.Read:
-		if s.grant.ReadsSelf(k) {
-			return nil
-		}
-	case InstallPackage:
-		if s.grant.Has(access.Administer) {
-			return nil
-		}
-		return fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Only who keeps the definitions may install packages.")
-	case Changes:
-		i = access.SearchType
-	case MetaAdd, MetaDelete:
-		i = access.Update
-	case Meta, Due, Lookup, ValidateCode, Subsumes, Expand, Translate:
-		i = access.Read
-	case Validate, ValidateForm, Populate, Extract:
-		i = s.anyOf(k.Type)
+	if i == access.Read && s.grant.ReadsSelf(k) {
+		return nil
 	}
+	if decided, err := s.allowRole(i, k.Type); decided {
+		return err
+	}
+	i, k.Type = s.asks(i, k.Type)
 	err := s.grant.Allow(i, k.Type)
 	if err == nil && isWrite(i) && s.grant.Withheld(k.Type) != nil {
 		// Before it is looked at: what becomes of a patch would tell what is withheld.
@@ -84,6 +67,59 @@ func (s *Session) allow(i access.Interaction, k fhir.Key) error {
 		}
 	}
 	return err
+}
+
+// allowRole decides about what takes more than a scope: a role, or to be staff. It reports
+// whether that decides.
+func (s *Session) allowRole(i access.Interaction, typ string) (decided bool, err error) {
+	switch i {
+	case access.Purge, access.Reindex, access.Explain, ExplainAccess:
+		if !s.grant.Has(access.Operate) {
+			err = fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Only who runs the server may do this.")
+		}
+		return true, err
+	case InstallPackage:
+		if !s.grant.Has(access.Administer) {
+			err = fhir.Errorf(fhir.Denied, fhir.Forbidden, "", "Only who keeps the definitions may install packages.")
+		}
+		return true, err
+	case Match:
+		if s.grant.Allow(access.SearchType, typ) == nil {
+			return true, s.mayMatch("look for")
+		}
+	case Merge, Unmerge:
+		if s.grant.Allow(access.Update, typ) == nil {
+			return true, s.mayMerge()
+		}
+	}
+	return false, nil
+}
+
+// asks returns the interaction, and the type that it is about, whose permission an operation takes.
+func (s *Session) asks(i access.Interaction, typ string) (access.Interaction, string) {
+	switch i {
+	case Changes, Match:
+		return access.SearchType, typ
+	case MetaAdd, MetaDelete, Merge, Unmerge, Identify:
+		return access.Update, typ
+	case Meta, Due, Lookup, ValidateCode, Subsumes, Expand, Translate, AvailableActions, ThreadOperation, MarkRead, TriageOperation:
+		return access.Read, typ
+	case Retract: // who may send messages may take their own back
+		if s.grant.Allow(access.Update, typ) != nil {
+			return access.Create, typ
+		}
+		return access.Update, typ
+	case ProcessResponse:
+		return access.Create, "QuestionnaireResponse"
+	case Everything, Summary:
+		if s.grant.Allow(access.Read, typ) != nil {
+			return access.Read, typ
+		}
+		return access.SearchType, typ
+	case Validate, ValidateForm, Populate, Extract:
+		return s.anyOf(typ), typ
+	}
+	return i, typ
 }
 
 // anyOf returns what the caller may do with resources of a type: operations that only

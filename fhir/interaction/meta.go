@@ -25,6 +25,9 @@ func (s *Session) MetaAdd(ctx context.Context, k fhir.Key, meta fhir.Node, expec
 	if err := s.Allow(MetaAdd, k); err != nil {
 		return Result{}, err
 	}
+	if err := keepsScanState(meta); err != nil {
+		return Result{}, err
+	}
 	return s.audited(ctx, MetaAdd, k, func() (Result, error) {
 		return s.change(ctx, change{interaction: access.Patch, key: k, op: store.Patch, expect: expect, meta: true, next: func(old *store.Version) (*fhir.Resource, error) {
 			return remade(old, func(has fhir.Node, list string) []json.RawMessage { return added(has, meta, list) })
@@ -37,6 +40,9 @@ func (s *Session) MetaAdd(ctx context.Context, k fhir.Key, meta fhir.Node, expec
 // Labels. https://hl7.org/fhir/R4/resource-operation-meta-delete.html
 func (s *Session) MetaDelete(ctx context.Context, k fhir.Key, meta fhir.Node, expect store.Expect) (Result, error) {
 	if err := s.Allow(MetaDelete, k); err != nil {
+		return Result{}, err
+	}
+	if err := keepsScanState(meta); err != nil {
 		return Result{}, err
 	}
 	return s.audited(ctx, MetaDelete, k, func() (Result, error) {

@@ -15,6 +15,7 @@ import (
 type ground interface {
 	Current(context.Context, []fhir.Key) (map[fhir.Key]*store.Version, error)
 	Known(context.Context, []access.Key) (map[access.Key][]int64, error)
+	Matching(ctx context.Context, typ, query string, n int) ([]store.Version, error)
 }
 
 // facts are what is known of the resources that some writes name.

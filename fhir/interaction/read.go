@@ -17,7 +17,7 @@ func (s *Session) Read(ctx context.Context, k fhir.Key) (*store.Version, error) 
 		return nil, err
 	}
 	v, err := present(s.now(ctx, k))(k.Type)
-	return s.shown(s.saw(ctx, access.Read, k, v, err))
+	return unlocked(s.shown(s.saw(ctx, access.Read, k, v, err)))
 }
 
 // ReadAt returns the version of k that was current at a moment, as VRead does.
@@ -26,7 +26,7 @@ func (s *Session) ReadAt(ctx context.Context, k fhir.Key, at time.Time) (*store.
 		return nil, err
 	}
 	v, err := present(s.past(ctx, k, func() (*store.Version, error) { return s.readAt(ctx, k, at) }))(k.Type)
-	return s.shown(s.saw(ctx, access.VRead, k, v, err))
+	return unlocked(s.shown(s.saw(ctx, access.VRead, k, v, err)))
 }
 
 // VRead returns version n of k, as Read does. What has been hidden since is
@@ -37,7 +37,7 @@ func (s *Session) VRead(ctx context.Context, k fhir.Key, n int) (*store.Version,
 		return nil, err
 	}
 	v, err := present(s.past(ctx, k, func() (*store.Version, error) { return s.vread(ctx, k, n) }))(k.Type)
-	return s.shown(s.saw(ctx, access.VRead, k, v, err))
+	return unlocked(s.shown(s.saw(ctx, access.VRead, k, v, err)))
 }
 
 // now returns the current version of k if the caller may read it, and nil as if

@@ -43,6 +43,7 @@ type envelope struct {
 	Count  int    `json:"count"`            // of entries
 
 	Notes map[int][]fhir.Issue `json:"notes,omitempty"` // what was not good, by entry
+	Links map[int][]Link       `json:"links,omitempty"` // what else came of it, by entry
 }
 
 // A kept is the result of one entry.
@@ -75,11 +76,17 @@ func (t *transaction) kept(body []byte) (*store.Receipt, error) {
 	if t.Receipt == nil || t.Dry {
 		return nil, nil
 	}
-	e := envelope{Asked: t.Receipt.Asked, Count: len(t.parts), Notes: map[int][]fhir.Issue{}}
+	e := envelope{Asked: t.Receipt.Asked, Count: len(t.parts), Notes: map[int][]fhir.Issue{}, Links: map[int][]Link{}}
 	for i := range t.parts {
 		p := &t.parts[i]
-		if p.sketch != nil && len(p.sketch.notes) > 0 && t.advised {
+		switch {
+		case p.sketch != nil && len(p.sketch.notes) > 0 && t.advised:
 			e.Notes[i] = p.sketch.notes
+		case len(p.advice) > 0:
+			e.Notes[i] = p.advice
+		}
+		if len(p.links) > 0 {
+			e.Links[i] = p.links
 		}
 		switch r := &p.reply.Result; {
 		case p.reply.Found != nil:
@@ -121,6 +128,7 @@ func (t *transaction) receive(ctx context.Context, tx *store.Tx) error {
 // failed records that the transaction has failed, and returns the error that the
 // caller gets. Where nobody knows if it was committed, its receipt tells.
 func (t *transaction) failed(ctx context.Context, err error) error {
+	err = t.received(ctx, err)
 	switch u, is := errors.AsType[*store.Unavailable](err); {
 	case errors.Is(err, store.ErrReceived):
 		return err
@@ -187,6 +195,11 @@ func (e *envelope) replies(r *store.Received) []Reply {
 	for i, notes := range e.Notes {
 		if i < len(all) {
 			all[i].Notes = notes
+		}
+	}
+	for i, links := range e.Links {
+		if i < len(all) {
+			all[i].Links = links
 		}
 	}
 	return all

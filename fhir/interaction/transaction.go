@@ -18,6 +18,7 @@ type transaction struct {
 	*Session
 	Bundle
 	parts    []part
+	along    []*part // what the server writes along
 	links    links
 	criteria []store.Criteria  // of conditional entries, then of conditional references
 	found    [][]store.Version // by each of criteria, two at most
@@ -32,7 +33,13 @@ type transaction struct {
 func (s *Session) Transaction(ctx context.Context, b Bundle) ([]Reply, error) {
 	t := &transaction{Session: s, Bundle: b}
 	if err := t.begin(); err != nil {
+		if err = t.received(ctx, err); errors.Is(err, store.ErrReceived) {
+			return nil, err
+		}
 		return nil, t.refused(ctx, err)
+	}
+	if !t.isStraight(ctx) {
+		t.scanAhead(ctx)
 	}
 	for range maxRaces {
 		err := t.perform(ctx)
@@ -65,12 +72,12 @@ func (t *transaction) begin() error {
 
 // isStraight reports whether the transaction takes one statement to write, after
 // others that need not be in a transaction with it.
-func (t *transaction) isStraight() bool {
+func (t *transaction) isStraight(ctx context.Context) bool {
 	if t.Dry || len(t.links.references) > 0 {
 		return false
 	}
 	for i := range t.parts {
-		if p := &t.parts[i]; p.Conditional || p.Reading != nil {
+		if p := &t.parts[i]; p.Conditional || p.Reading != nil || t.needsHold(ctx, p.Entry) {
 			return false
 		}
 	}
@@ -80,9 +87,9 @@ func (t *transaction) isStraight() bool {
 // perform does all of it once. It is errRaced when somebody else has changed what
 // it has looked at.
 func (t *transaction) perform(ctx context.Context) error {
-	if t.isStraight() {
+	if t.isStraight(ctx) {
 		t.restart()
-		if err := t.prepare(ctx, t.store); err != nil {
+		if err := t.prepare(ctx, &foresight{DB: t.store}); err != nil {
 			return err
 		}
 		r, err := t.kept(nil)
@@ -108,6 +115,7 @@ func (t *transaction) perform(ctx context.Context) error {
 
 // restart forgets what an earlier attempt has found out.
 func (t *transaction) restart() {
+	t.along = nil
 	for i := range t.parts {
 		t.parts[i].restart()
 	}
@@ -116,6 +124,9 @@ func (t *transaction) restart() {
 // within does all of it in one transaction of the database.
 func (t *transaction) within(ctx context.Context, tx *store.Tx) error {
 	t.restart()
+	if err := t.holdFirst(ctx, tx); err != nil {
+		return err
+	}
 	if err := t.find(ctx, tx); err != nil {
 		return err
 	}
@@ -154,9 +165,17 @@ func (t *transaction) prepare(ctx context.Context, at ground) error {
 	if err := t.relink(); err != nil {
 		return err
 	}
+	for _, p := range parts {
+		p.err = t.propose(p)
+	}
+	if err := t.converse(ctx, at, parts); err != nil {
+		return err
+	}
 	beside := t.beside(ctx)
 	for _, p := range parts {
-		p.err = t.outline(beside, p)
+		if p.err == nil {
+			p.err = t.outline(beside, p)
+		}
 	}
 	if err := t.authorize(ctx, at, parts, t.decideAll); err != nil {
 		return err
@@ -202,6 +221,9 @@ func (t *transaction) write(ctx context.Context, r *store.Receipt, act func(cont
 		if p := &t.parts[i]; p.sketch != nil && !p.answered {
 			changes, of = append(changes, store.Change{Row: p.sketch.Row, Expect: p.expect}), append(of, p)
 		}
+	}
+	for _, p := range t.along {
+		changes, of = append(changes, store.Change{Row: p.sketch.Row, Expect: p.expect}), append(of, p)
 	}
 	if len(changes) == 0 && r == nil {
 		return nil
@@ -264,7 +286,7 @@ func (t *transaction) recordWrite(ctx context.Context, p *part) {
 		return
 	}
 	p.recorded = p.err != nil
-	p.reply.Result, p.err = t.wrote(ctx, t.trail(p.interaction, p.about()), p.reply.Result, p.err)
+	p.reply.Result, p.err = t.wrote(ctx, t.lineOf(p), p.reply.Result, p.err)
 }
 
 // tried records a dry run.

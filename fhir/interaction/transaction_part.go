@@ -28,7 +28,10 @@ type attempt struct {
 	key      fhir.Key       // what it is about, with an id as soon as that is known
 	next     int            // number of the version that it writes, if that is known
 	current  *store.Version // what it follows, deletes or has found; nil for none
+	proposal *proposal      // of its write; nil for a deletion, and where there is nothing to write
 	sketch   *sketch        // of its write
+	links    []Link         // what else comes of it
+	advice   []fhir.Issue   // what its sender has to know
 	expect   store.Expect   // what the write demands
 	answered bool           // there is nothing to write
 	reply    Reply
@@ -112,8 +115,8 @@ func (t *transaction) needsCurrent(p *part) bool {
 	case p.interaction == access.Create:
 		return p.answered && !t.grant.IsTrusted() // to say whether it is Hidden
 	case p.interaction == access.Delete:
-		return !t.grant.IsTrusted() || t.store.Audits()
-	case p.interaction == access.Patch:
+		return !t.grant.IsTrusted() || t.store.Audits() || t.judges(p)
+	case p.interaction == access.Patch || t.judges(p):
 		return true
 	}
 	return !t.grant.IsTrusted() || t.links.versions
@@ -147,11 +150,11 @@ func (t *transaction) look(ctx context.Context, at ground, parts []*part) error 
 	return nil
 }
 
-// outline makes the sketch of what p writes.
-func (t *transaction) outline(ctx context.Context, p *part) (err error) {
+// propose finds out what p is to write.
+func (t *transaction) propose(p *part) (err error) {
 	switch p.interaction {
 	case access.Delete:
-		err = t.outlineDeletion(p)
+		return t.outlineDeletion(p)
 	case access.Create:
 		if p.answered && !t.grant.IsTrusted() {
 			seen, err := t.seen(access.MayRead, p.current)
@@ -161,18 +164,14 @@ func (t *transaction) outline(ctx context.Context, p *part) (err error) {
 			p.reply.Hidden = seen == nil
 		}
 		p.expect = store.Absent
-		p.sketch, err = t.sketch(ctx, proposal{interaction: access.Create, key: fhir.Key{Type: p.Key.Type, ID: p.newID}, op: store.Create, resource: p.linked, dry: t.Dry})
-	default:
-		err = t.outlineChange(ctx, p)
+		p.proposal = &proposal{interaction: access.Create, key: fhir.Key{Type: p.Key.Type, ID: p.newID}, op: store.Create, resource: p.linked, dry: t.Dry}
+		return nil
 	}
-	if err == nil && p.sketch != nil && t.Past {
-		p.sketch.Past = true
-	}
-	return err
+	return t.proposeChange(p)
 }
 
-// outlineChange does so for an update or a patch.
-func (t *transaction) outlineChange(ctx context.Context, p *part) (err error) {
+// proposeChange does so for an update or a patch.
+func (t *transaction) proposeChange(p *part) (err error) {
 	c := change{interaction: p.interaction, key: p.key, op: store.Update, expect: p.Expect, creates: p.interaction == access.Update && !p.Conditional,
 		next: func(*store.Version) (*fhir.Resource, error) { return p.linked, nil }}
 	if p.interaction == access.Patch {
@@ -189,7 +188,7 @@ func (t *transaction) outlineChange(ctx context.Context, p *part) (err error) {
 	switch {
 	case p.creates():
 		p.expect = store.Absent
-	case t.grant.IsTrusted() && p.interaction == access.Update && !p.Conditional:
+	case t.grant.IsTrusted() && p.interaction == access.Update && !p.Conditional && !t.judges(p):
 		next.interaction, p.expect = p.interaction, p.Expect
 		if t.links.versions && p.Expect == store.Anything {
 			p.expect = after(v) // which others may name
@@ -203,9 +202,37 @@ func (t *transaction) outlineChange(ctx context.Context, p *part) (err error) {
 		}
 		p.expect = after(v)
 	}
-	next.dry = t.Dry
-	p.sketch, err = t.sketch(ctx, next)
-	return err
+	next.dry, p.proposal = t.Dry, &next
+	return nil
+}
+
+// judges reports whether the rules of conversations look at the version that p follows.
+func (t *transaction) judges(p *part) bool {
+	if !t.converses() || t.Past {
+		return false
+	}
+	if p.interaction == access.Delete && isAbout(p.Key.Type) || p.Key.Type == "Binary" && t.keepsFiles() {
+		return true
+	}
+	switch p.Key.Type {
+	case "Task", "Communication", "QuestionnaireResponse", "CommunicationRequest", "Appointment", "Slot":
+		return true
+	}
+	return false
+}
+
+// outline makes the sketch of what p writes.
+func (t *transaction) outline(ctx context.Context, p *part) (err error) {
+	if p.proposal != nil && !(p.answered && p.interaction != access.Create) {
+		if p.sketch, err = t.sketch(ctx, *p.proposal); err != nil {
+			return err
+		}
+		p.sketch.notes = append(p.sketch.notes, p.advice...)
+	}
+	if p.sketch != nil && t.Past {
+		p.sketch.Past = true
+	}
+	return nil
 }
 
 // creates reports whether the part is an update whose criteria have found nothing.
@@ -256,7 +283,7 @@ func (p *part) settle(w store.Written) (raced bool) {
 		return false
 	}
 	p.reply.Result, p.err = settle(p.sketch.Row, w)
-	p.reply.Hidden, p.reply.Notes = p.sketch.hidden, p.sketch.notes
+	p.reply.Hidden, p.reply.Notes, p.reply.Links = p.sketch.hidden, p.sketch.notes, p.links
 	return false
 }
 

@@ -16,6 +16,7 @@ func (s *Session) shown(v *store.Version, err error) (*store.Version, error) {
 	if v == nil || v.Stored == nil {
 		return v, err
 	}
+	v = harmless(v)
 	all := s.grant.Withheld(v.Key.Type)
 	if all == nil {
 		return v, err

@@ -24,7 +24,12 @@ const everything = access.MayCreate | access.MayRead | access.MayUpdate | access
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	e := engine(t)
+	return worldOf(t, engine(t))
+}
+
+// worldOf does so with an engine.
+func worldOf(t testing.TB, e *interaction.Engine) *world {
+	t.Helper()
 	w := &world{t, e, e.For(access.Trusted("test"), interaction.Origin{})}
 	for _, name := range []string{"a", "b", "c"} {
 		w.put(`{"resourceType":"Organization","id":"` + name + `","name":"` + name + `"}`)

@@ -39,18 +39,7 @@ func (db *DB) Known(ctx context.Context, of []access.Key) (map[access.Key][]int6
 // lookUp does so by a statement of s.
 func (db *DB) lookUp(ctx context.Context, s *session, of []access.Key) (map[access.Key][]int64, error) {
 	known := make(map[access.Key][]int64, len(of))
-	types, ids := make([]int64, len(of)), make([]string, len(of))
-	for i, k := range of {
-		if k.Kind != access.Itself {
-			continue
-		}
-		var typ string
-		typ, ids[i], _ = strings.Cut(k.Of, "/")
-		types[i] = -1 // a type that does not exist
-		if n, ok := db.types[typ]; ok {
-			types[i] = int64(n)
-		}
-	}
+	types, ids := db.knownArgs(of)
 	rows, err := s.statement(ctx, db.prepared.known).QueryContext(ctx, int8s(db.secret.Accesses(of)), int8s(types), pq.StringArray(ids))
 	if err != nil {
 		return nil, readFault("look up access keys", err)
@@ -70,6 +59,24 @@ func (db *DB) lookUp(ctx context.Context, s *session, of []access.Key) (map[acce
 		return nil, readFault("look up access keys", err)
 	}
 	return known, nil
+}
+
+// knownArgs returns of which resources some keys are, as Postgres has them: of those that are none
+// the type 0.
+func (db *DB) knownArgs(of []access.Key) (types []int64, ids []string) {
+	types, ids = make([]int64, len(of)), make([]string, len(of))
+	for i, k := range of {
+		if k.Kind != access.Itself {
+			continue
+		}
+		var typ string
+		typ, ids[i], _ = strings.Cut(k.Of, "/")
+		types[i] = -1 // a type that does not exist
+		if n, ok := db.types[typ]; ok {
+			types[i] = int64(n)
+		}
+	}
+	return types, ids
 }
 
 // leftQuery looks up the keys that deleted resources were left with, and what

@@ -21,6 +21,18 @@ func (db *DB) Seal(plain []byte) string { return db.secret.encrypt(plain) }
 // another installation or is from before a restore is refused as a bad request.
 func (db *DB) Unseal(word string) ([]byte, error) { return db.secret.decrypt(word) }
 
+// Name returns an id, a UUID, that is always the same for some texts, and that nobody can tell
+// who does not know the installation's secret. What names no others give.
+func (db *DB) Name(what string, of ...string) string {
+	var all []byte
+	for _, text := range of {
+		all = append(binary.AppendUvarint(all, uint64(len(text))), text...)
+	}
+	b := db.secret.derive("name: "+what+": ", all)[:16]
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80 // RFC 9562, version 8
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
 // purposes of the keys that are derived from the cursor key.
 const (
 	sealKey   = "seal: key"

@@ -12,7 +12,7 @@ import (
 type statements struct {
 	put, create                              map[string]*sql.Stmt // by partition
 	delete, read, contents, vread, at, known *sql.Stmt
-	batch, current, received                 *sql.Stmt // of several
+	batch, current, received, gather         *sql.Stmt // of several
 }
 
 func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
@@ -26,6 +26,7 @@ func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
 		batchQuery:    &s.batch,
 		currentsQuery: &s.current,
 		receivedQuery: &s.received,
+		gatherQuery:   &s.gather,
 	} {
 		var err error
 		if *to, err = db.sql.PrepareContext(ctx, query); err != nil {
