@@ -233,12 +233,12 @@ func TestJourneyTold(t *testing.T) {
 		"Task/{advice}", "Task/{advice}", "Task/{advice}", "Task/{opinionRead}", "Task/{task}"}
 	want := map[string][]string{
 		"practice task-changed":     changed,
-		"practice message-received": {"Communication/{question}", "Communication/{answer}", "Communication/{inquiry}", "Communication/{opinion}", "Communication/{alert}", "Communication/{reply}"},
+		"practice message-received": {"Communication/{acknowledgement}", "Communication/{question}", "Communication/{answer}", "Communication/{inquiry}", "Communication/{opinion}", "Communication/{alert}", "Communication/{reply}"},
 		"practice by owner": {"/in/Task/{task} requested", "/in/Task/{task} received", "/in/Task/{task} accepted", "/in/Task/{task} on-hold", "/in/Task/{task} in-progress",
 			"/in/Task/{task} completed", "/in/Task/{task} completed"},
 		"hospital task-changed":     {"Task/{advice}", "Task/{advice}", "Task/{advice}", "Task/{opinionRead}"},
 		"hospital message-received": {"Communication/{inquiry}", "Communication/{opinion}"},
-		"grace to her patient":      {"/in/Communication/{question} completed", "/in/Communication/{reply} completed"},
+		"grace to her patient":      {"/in/Communication/{acknowledgement} completed", "/in/Communication/{question} completed", "/in/Communication/{reply} completed"},
 		"grace of her patient":      changed,
 		"nina task-changed":         {},
 	}

@@ -94,7 +94,7 @@ func (w walker) tries(from string, p player) {
 		if code == "" {
 			continue
 		}
-		if got := moveList(x.tree, "issue[0].extension", "extension", "url", from); !slices.Equal(got, allowed) {
+		if got := moveList(x.tree, refusedMoves, from); !slices.Equal(got, allowed) {
 			w.Errorf("%s: %s to %s by the %s: the refusal lists %q, $available-actions %q", w.kind, from, to, p.name, got, allowed)
 		}
 	}
@@ -110,20 +110,28 @@ func (w walker) actions(task, from string, p player) []string {
 		}
 		return nil
 	}
-	got := moveList(x.tree, "parameter", "part", "name", from)
+	got := moveList(x.tree, listedMoves, from)
 	if want := w.machine.actions(w.kind, from, p); x.status != http.StatusOK || !slices.Equal(got, want) {
 		w.Errorf("%s in %s: the %s may do %q, want %q (%d)", w.kind, from, p.name, got, want, x.status)
 	}
 	return got
 }
 
+// A moveForm says where an answer has its moves: each with parts that are told apart by a name.
+type moveForm struct{ at, parts, name string }
+
+var (
+	refusedMoves = moveForm{"issue[0].extension", "extension", "url"}
+	listedMoves  = moveForm{"parameter", "part", "name"}
+)
+
 // moveList lists the moves that an answer names: each with what it requires, or that it is a
 // forward, and what stays in its status with the business status.
-func moveList(tree any, at, parts, name, from string) (all []string) {
-	moves, _ := find(tree, at+"[*]")
+func moveList(tree any, as moveForm, from string) (all []string) {
+	moves, _ := find(tree, as.at+"[*]")
 	for i := range moves {
 		part := func(which, value string) string {
-			return text(tree, fmt.Sprintf("%s[%d].%s[%s=%s].%s", at, i, parts, name, which, value))
+			return text(tree, fmt.Sprintf("%s[%d].%s[%s=%s].%s", as.at, i, as.parts, as.name, which, value))
 		}
 		to, more := part("to", "valueCode"), part("precondition", "valueCode")
 		if part("forward", "valueBoolean") == "true" {

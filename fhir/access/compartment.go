@@ -48,7 +48,7 @@ func remark(typ string) string {
 	case "Binary":
 		return "Whoever sees a message, a document, a report or a form sees the files that it has as attachments; a file that nothing has is its author's."
 	case "Communication", "CommunicationRequest":
-		return "Not by subject: clinicians write to one another about a patient. What has the category internal-note no patient sees."
+		return "Not by subject: clinicians write to one another about a patient. What has the category internal-note no patient sees, nor a draft of others; what has the extension release-to-patient the subject sees."
 	case "Device":
 		return "R4 leaves devices out. One that has a patient is that patient's, and not everybody's; one without is open."
 	case "Group":
@@ -64,7 +64,7 @@ func remark(typ string) string {
 	case "ServiceRequest":
 		return "Not by performer: a patient who is to do something sees the Task for it."
 	case "Task":
-		return "R4 leaves tasks out; as in R5 a task is that of the patient it is for. Not by focus, which may be somebody else's; a patient who asks for a task, or does it, sees what it is about."
+		return "R4 leaves tasks out; as in R5 a task is that of the patient it is for. Not by focus, which may be somebody else's; a patient who asks for a task, or does it, sees what it is about. The receipt of a message is only theirs whose message it is, or who got it."
 	}
 	if isOpen(typ) {
 		return "Open: whoever may ask for the type sees it."

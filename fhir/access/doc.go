@@ -47,7 +47,9 @@
 //
 //	Communication, CommunicationRequest   sender, recipient, requester, and not the subject: clinicians write to one
 //	                                      another about a patient; what has the category internal-note has no patient,
-//	                                      and what a RelatedPerson sends is as if the subject had sent it
+//	                                      what a RelatedPerson has sent is as if the subject had, what has the
+//	                                      extension release-to-patient the subject sees, and who has to
+//	                                      answer a form sees its acknowledgement
 //	Task                                  for, which R4 leaves out
 //	Device                                patient, which R4 leaves out; one without a patient is open
 //	ServiceRequest                        subject, not a performer
@@ -63,7 +65,9 @@
 // CommunicationRequest, Person, ServiceRequest, Task. Who is given a record
 // does not see these but by taking part, so that a specialist does not learn of the
 // patient's other referrals. Compartment searches keep to R4, but for Task. In the
-// receipt of a message, a Task, takes part also who sent the message.
+// receipt of a message, a Task, takes part also who sent the message; it is a patient's
+// if the message is from or to them, and gives nothing. A draft, a Communication in
+// preparation and a CommunicationRequest that is one, is not for its recipients yet.
 //
 // [Compartment] says all of that as data, which the server publishes.
 //

@@ -137,6 +137,12 @@ func appendSpecial(keys []Key, ix *search.Index, root fhir.Node) []Key {
 		if isInternal(ix) {
 			return slices.DeleteFunc(keys, func(k Key) bool { return k.Kind == Patient })
 		}
+		if isCategory(ix, "acknowledgement") {
+			keys = appendNamed(keys, takesPart, ours(ix, root.Extension(messageSender).Child("value")))
+		}
+		if isDraft(typ, root) {
+			return keys
+		}
 		if subject := ours(ix, root.Child("subject")); subject.Type == "Patient" && ours(ix, root.Child("sender")).Type == "RelatedPerson" {
 			return appendNamed(keys, patientSees, subject) // who acts for patients writes in their place
 		}
@@ -167,17 +173,21 @@ func appendSpecial(keys []Key, ix *search.Index, root fhir.Node) []Key {
 // isInternal reports whether a message is a note that stays with those who treat
 // a patient. Of what system the code is does not matter: when in doubt, the
 // patient does not see it.
-func isInternal(ix *search.Index) bool {
+func isInternal(ix *search.Index) bool { return isCategory(ix, "internal-note") }
+
+// isCategory reports whether a message has a code as its category, of whatever system.
+func isCategory(ix *search.Index, code string) bool {
 	return slices.ContainsFunc(ix.Entries, func(e search.Entry) bool {
 		if e.Param.Custom || e.Param.Code != "category" {
 			return false
 		}
 		t, ok := e.Value.(search.Token)
-		return ok && strings.EqualFold(t.Code, "internal-note")
+		return ok && strings.EqualFold(t.Code, code)
 	})
 }
 
-// messageSender is the extension by which a receipt says whose message was read.
+// messageSender is the extension by which a receipt says whose message was read, and an
+// acknowledgement on whose behalf the server has sent it.
 const messageSender = "https://fhir.openconsult.example/StructureDefinition/message-sender"
 
 // isReceipt reports whether a Task waits for a message to be read.

@@ -2,6 +2,7 @@ package consultation
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/openconsult/openconsult/fhir"
@@ -143,10 +144,10 @@ func SetFiled(task *fhir.Resource, filed bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	value := "false"
-	if filed {
-		value = "true"
-	}
-	doc.setExtensions(append(otherExtensions(task.Root(), FiledURL), json.RawMessage(`{"url":"`+FiledURL+`","valueBoolean":`+value+`}`)))
+	doc.setExtensions(append(otherExtensions(task.Root(), FiledURL), filedExtension(filed)))
 	return doc.bytes(), nil
+}
+
+func filedExtension(filed bool) json.RawMessage {
+	return json.RawMessage(`{"url":"` + FiledURL + `","valueBoolean":` + strconv.FormatBool(filed) + `}`)
 }

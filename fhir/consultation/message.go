@@ -193,8 +193,8 @@ func (c Conversation) house(caller Caller) fhir.Key {
 
 // Shows reports whether the caller may see a message of the conversation. Who works for a
 // party sees what was sent, but the drafts and internal notes of its own organisation only;
-// a patient or proxy sees what they sent or were sent, or what was released to them. What
-// was retracted is seen by nobody.
+// a patient or proxy sees what they sent or were sent, what a proxy writes in the patient's place,
+// or what was released to them. What was retracted is seen by nobody.
 // https://hl7.org/fhir/R4/compartmentdefinition-patient.html would show a patient more.
 func (c Conversation) Shows(m Message, caller Caller) bool {
 	if m.Status == "entered-in-error" {
@@ -206,13 +206,14 @@ func (c Conversation) Shows(m Message, caller Caller) bool {
 		}
 		return m.Status != "preparation" && m.Category != CategoryInternalNote && (m.Task == c.Task.Key || c.concerns(m, caller))
 	}
+	byProxy := m.Sender.Type == "RelatedPerson" && caller.is(c.Task.For, c.Task)
 	if m.Status == "preparation" {
-		return caller.is(m.Sender, c.Task)
+		return byProxy || caller.is(m.Sender, c.Task)
 	}
 	if m.Category == CategoryInternalNote {
 		return false
 	}
-	return c.concerns(m, caller) || m.Released && caller.is(c.Task.For, c.Task)
+	return c.concerns(m, caller) || byProxy || m.Released && caller.is(c.Task.For, c.Task)
 }
 
 // concerns reports whether the caller has sent a message or was sent it, as themselves or as

@@ -104,6 +104,16 @@ func (o Opening) allowed(n fhir.Node) error {
 	return nil
 }
 
+// KeepsRequest says whether a request whose messages are there already stays what it was: its
+// status and notes may change, what it says and to whom may not. The error is an [*fhir.Outcome]
+// of class Unprocessable with Detail immutable-element.
+func KeepsRequest(old, next fhir.Node) error {
+	if sameChildren(old, next, "id", "meta", "text", "status", "statusReason", "note") {
+		return nil
+	}
+	return refuse(fhir.BusinessRule, "immutable-element", "CommunicationRequest", "The messages of this request are on their way already; revoke it, or send another one.")
+}
+
 // begin returns the Task of a new conversation.
 func (o Opening) begin(n fhir.Node) (Authored, *Conversation, error) {
 	patient := target(n.Child("subject"), o.Base)

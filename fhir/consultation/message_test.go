@@ -381,7 +381,7 @@ func TestShows(t *testing.T) {
 	}{
 		{"question", "consultation", question("m", nil), "patient proxy gp"},
 		{"reply", "consultation", says("m", "Patient/pat-1", "Organization/prac-1", nil), "patient proxy gp"},
-		{"reply of the proxy", "consultation", says("m", "RelatedPerson/rel-1", "Organization/prac-1", nil), "proxy gp"},
+		{"reply of the proxy", "consultation", says("m", "RelatedPerson/rel-1", "Organization/prac-1", nil), "patient proxy gp"},
 		{"note", "consultation", change(says("m", "PractitionerRole/gp-2", "Organization/prac-1", nil), func(m *consultation.Message) { m.Category = "internal-note" }), "gp"},
 		{"released note", "consultation", change(says("m", "PractitionerRole/gp-2", "Organization/prac-1", nil), func(m *consultation.Message) { m.Category, m.Released = "internal-note", true }), "gp"},
 		{"draft", "consultation", change(question("m", nil), func(m *consultation.Message) { m.Status = "preparation" }), "gp"},

@@ -78,6 +78,7 @@ type (
 		ResourceType string           `json:"resourceType"`
 		ID           string           `json:"id,omitempty"`
 		Meta         wireMeta         `json:"meta,omitzero"`
+		Extension    []wireExtension  `json:"extension,omitempty"`
 		Identifier   []wireIdentifier `json:"identifier,omitempty"`
 		PartOf       []wireReference  `json:"partOf,omitempty"`
 		Status       string           `json:"status"`

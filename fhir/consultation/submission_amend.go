@@ -107,6 +107,9 @@ func (a Amendment) edit(task Task) (Authored, error) {
 	if err != nil {
 		return Authored{}, err
 	}
+	if root := a.Task.Root(); IsFiled(root) {
+		doc.setExtensions(append(otherExtensions(root, FiledURL), filedExtension(false)))
+	}
 	push(doc, "extension", a.Triage.outcomes()...)
 	doc.setText("priority", a.Triage.Priority)
 	doc.setText("lastModified", dateTime(a.Now))

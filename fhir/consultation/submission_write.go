@@ -138,6 +138,7 @@ func (s Submission) acknowledgement(to Party) wireCommunication {
 	task := wireReference{Reference: "Task/" + s.IDs.Task}
 	return wireCommunication{
 		ResourceType: "Communication", ID: s.IDs.Acknowledgement, Meta: wireMeta{Profile: []string{ukCore + "Communication"}},
+		Extension:  s.onBehalf(),
 		Identifier: []wireIdentifier{{MessageIDSystem, s.IDs.Message}, {ThreadSystem, s.IDs.Thread}},
 		PartOf:     []wireReference{task}, Status: "completed",
 		Category:  []wireConcept{conceptOf(CategorySystem, "acknowledgement", "")},
@@ -150,6 +151,15 @@ func (s Submission) acknowledgement(to Party) wireCommunication {
 		Sender:    &wireReference{Reference: serverDevice},
 		Payload:   []wirePayload{{s.text()}},
 	}
+}
+
+// onBehalf says for whom the acknowledgement was sent: who has to answer may see what the patient
+// was told.
+func (s Submission) onBehalf() []wireExtension {
+	if s.Owner.Reference == "" {
+		return nil
+	}
+	return []wireExtension{{URL: MessageSenderURL, ValueReference: &wireReference{Reference: s.Owner.Reference}}}
 }
 
 // text returns what the acknowledgement says: what the rules tell the patient, that nobody

@@ -31,7 +31,7 @@ func ownTaskExtensions() []ownExtension {
 		{"clock-pause", "Clock pause", "A time at which the clock of a Task stood still. One without an end is still on.", task, is("Period"), nil, true},
 		{"filed", "Filed", "Whether all that was said in a conversation has been filed in a record. The server writes it.", task, is("boolean"), nil, false},
 		{"identity-state", "Identity state", "That it has not been found out yet who the patient is. The server writes it.", task, is("code"), nil, false},
-		{"message-sender", "Sender of the message", "Whose message a receipt is for: they see whether it was read. The server writes it.", task, is("Reference"), nil, false},
+		{"message-sender", "Sender of the message", "Whose message a receipt is for, and on whose behalf the server has acknowledged a form: they see it. The server writes it.", []string{"Task", "Communication"}, is("Reference"), nil, false},
 		{"task-replaces", "Replaces", "The Task that this one was forwarded from.", task, is("Reference"), nil, false},
 		{"triage-outcome", "Triage outcome", "A triage rule that has fired.", task, nil, outcome, true},
 		{"triage-rule", "Triage rule", "A rule by which answers are triaged.", form, nil, rule, true},

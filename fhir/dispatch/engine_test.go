@@ -57,6 +57,26 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// TestReadHere tries no further channel once the message was read in the inbox of the server.
+func TestReadHere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app, sms := &box{}, &box{}
+	e := w.engine(map[consultation.Channel]Provider{"nhs-app": app, "sms": sms}, nothing)
+	w.run(e)
+	w.message("time", Letter{Ways: by("nhs-app", "sms"), Schedule: consultation.Schedule{Fallback: time.Hour}})
+	w.until("the app has it", func() bool { return len(app.all()) == 1 })
+	if err := w.desk.Delivered(t.Context(), Outcome{"time", consultation.DispatchStep{Status: "completed"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2 * time.Hour)
+	w.message("other", Letter{Ways: by("sms")})
+	w.until("another message is sent", func() bool { return len(sms.all()) > 0 })
+	if all := sms.all(); len(all) != 1 || all[0].ID != "other" {
+		t.Errorf("%+v", all)
+	}
+}
+
 // TestFailure tries the next channel when one rejects a message, tries one again that has
 // failed for the moment, and gives up in the end.
 func TestFailure(t *testing.T) {

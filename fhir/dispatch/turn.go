@@ -105,8 +105,8 @@ func (e *Engine) work(ctx context.Context, c *claim) (time.Time, error) {
 	// Each channel takes three rounds at most: begin, send, and find out what is next.
 	for range 3 * len(consultation.Channels()) {
 		f, err := e.read(ctx, c.id)
-		if err != nil || f.letter == nil {
-			return time.Time{}, err
+		if err != nil || f.letter == nil || f.letter.Status == "completed" {
+			return time.Time{}, err // it has arrived: by a channel, or because somebody has read it here
 		}
 		now := e.Now()
 		s := f.next(now)

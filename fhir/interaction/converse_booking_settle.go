@@ -112,9 +112,9 @@ func (b *booker) takeUp(ctx context.Context, v *visit) error {
 }
 
 // isWritten reports whether the transaction writes a resource already.
-func (b *booker) isWritten(key fhir.Key) bool {
+func (k *talk) isWritten(key fhir.Key) bool {
 	is := func(p *part) bool { return p.key == key }
-	return slices.ContainsFunc(b.parts, is) || slices.ContainsFunc(b.along, is)
+	return slices.ContainsFunc(k.parts, is) || slices.ContainsFunc(k.along, is)
 }
 
 // byHand judges the Slots that are changed by themselves.

@@ -165,6 +165,14 @@ func (k *talk) patients() []fhir.Key {
 	return all
 }
 
+// mayName reports whether somebody may write about the patient that a Reference names, as far as
+// that depends on whether they are a patient. What is known of others is not to be told by how
+// such a write is refused.
+func (k *talk) mayName(subject fhir.Node) bool {
+	who := k.referred(subject, "Patient")
+	return who.ID == "" || !k.byPatient() || who == k.speaker.lapsed || slices.Contains(k.patients(), who)
+}
+
 // registered returns the organisations of the practices where patients are registered, and those
 // who treat them there.
 func (k *talk) registered(ctx context.Context, patients []fhir.Key) ([]fhir.Key, error) {

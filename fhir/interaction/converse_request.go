@@ -87,7 +87,12 @@ func (k *talk) request(ctx context.Context, p *part) error {
 // is active, has something to say, and is for a patient or who acts for one, or in a conversation.
 // All others are for somebody else to carry out.
 func (e *Engine) isMessage(r *fhir.Resource) bool {
-	if r.Root().Child("status").Text() != "active" || r.Root().Child("payload").IsZero() {
+	return r.Root().Child("status").Text() == "active" && e.wouldBeMessage(r)
+}
+
+// wouldBeMessage reports whether it does when it is active.
+func (e *Engine) wouldBeMessage(r *fhir.Resource) bool {
+	if r.Root().Child("payload").IsZero() {
 		return false
 	}
 	for to := range r.Root().Each("recipient") {

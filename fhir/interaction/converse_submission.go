@@ -78,6 +78,8 @@ func (k *talk) submission(ctx context.Context, p *part) error {
 	}
 	status := p.proposal.resource.Root().Child("status").Text()
 	switch {
+	case f != nil && !k.mayName(p.proposal.resource.Root().Child("subject")):
+		return fhir.Errorf(fhir.Denied, fhir.Forbidden, "QuestionnaireResponse.subject", "You may write about yourself only, or whom you act for.")
 	case isSubmitted(before):
 		return k.amendment(ctx, p, f)
 	case f == nil:
@@ -160,20 +162,50 @@ func (k *talk) amendment(ctx context.Context, p *part, f *startingForm) error {
 	return k.store(ctx, p, storing{in, out.Submitted, task})
 }
 
-// taskAbout returns the consultation that a response has started; nil for none.
+// taskAbout returns the consultation that a response is about, of several, as when it was passed on,
+// the one that has come farthest; nil for none.
 func (k *talk) taskAbout(ctx context.Context, response fhir.Key) (*former, error) {
-	found, err := k.at.Matching(ctx, "Task", "focus="+response.String()+"&code="+url.QueryEscape(consultation.KindSystem+"|"+string(consultation.Consultation)), 1)
+	found, err := k.at.Matching(ctx, "Task", "focus="+response.String()+"&code="+url.QueryEscape(consultation.KindSystem+"|"+string(consultation.Consultation)), mostAbout)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	if err := k.hold(ctx, k.at, found[0].Key); err != nil {
+	var keys []fhir.Key
+	for i := range found {
+		keys = append(keys, found[i].Key)
+	}
+	if err := k.hold(ctx, k.at, keys...); err != nil {
 		return nil, err
 	}
-	now, err := k.at.Current(ctx, []fhir.Key{found[0].Key})
+	now, err := k.at.Current(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	return formerly(now[found[0].Key])
+	var best *former
+	for _, key := range keys {
+		v, err := formerly(now[key])
+		if err != nil {
+			return nil, err
+		}
+		if v != nil && (best == nil || progress(v) > progress(best)) {
+			best = v
+		}
+	}
+	return best, nil
+}
+
+// mostAbout bounds how many consultations about one response are looked at.
+const mostAbout = 100
+
+// progress ranks a consultation by what has been done in it: what somebody works on, or has, comes
+// last, after what waits for that.
+func progress(task *former) int {
+	switch consultation.Status(task.resource.Root().Child("status").Text()) {
+	case consultation.StatusDraft, consultation.StatusRejected, consultation.StatusCancelled, consultation.StatusEnteredInError:
+		return 0
+	case consultation.StatusRequested, consultation.StatusReceived:
+		return 1
+	}
+	return 2
 }
 
 // A storing is what a submission comes to.

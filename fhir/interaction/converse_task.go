@@ -128,7 +128,7 @@ func (k *talk) decided(ctx context.Context, p *part, th *thread, d consultation.
 		p.stay()
 		return nil
 	case consultation.TaskForwarded:
-		return k.forward(ctx, p)
+		return k.forward(ctx, p, th)
 	}
 	thread, err := k.threadOf(ctx, p)
 	if err != nil {
@@ -218,7 +218,7 @@ func (k *talk) threadOf(ctx context.Context, p *part) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if parent != nil && parent.Task.Thread != "" {
+		if parent != nil && parent.Task.Thread != "" && k.sees(parent) {
 			return parent.Task.Thread, nil
 		}
 	}
@@ -268,7 +268,10 @@ func (k *talk) record(p *part, th *thread) error {
 }
 
 // forward passes the Task of p on to another organisation.
-func (k *talk) forward(ctx context.Context, p *part) error {
+func (k *talk) forward(ctx context.Context, p *part, th *thread) error {
+	if err := k.redirect(ctx, th, p.proposal.resource.Root().Child("owner")); err != nil {
+		return err
+	}
 	linked, closed, err := consultation.Forward(p.proposal.old.resource, p.proposal.resource, k.now)
 	if err != nil {
 		return err

@@ -44,7 +44,13 @@ func (e *Engine) mayDispatch(ctx context.Context, at matcher, request *fhir.Reso
 
 // revoke judges a change of a CommunicationRequest that is stored.
 func (k *talk) revoke(ctx context.Context, p *part) error {
-	if isRevoked(p.proposal.old.resource.Root()) || !isRevoked(p.proposal.resource.Root()) {
+	old, next := p.proposal.old.resource, p.proposal.resource
+	if k.wouldBeMessage(old) && old.Root().Child("status").Text() != "draft" {
+		if err := consultation.KeepsRequest(old.Root(), next.Root()); err != nil {
+			return err
+		}
+	}
+	if isRevoked(old.Root()) || !isRevoked(next.Root()) {
 		return nil
 	}
 	return k.mayRevoke(ctx, k.at, p.key.ID)

@@ -34,9 +34,11 @@ func (s *Session) MarkRead(ctx context.Context, of fhir.Key) ([]fhir.Key, error)
 	if _, err := s.wrote(ctx, s.trail(MarkRead, of), result, err); err != nil {
 		return nil, err
 	}
-	receipts := make([]fhir.Key, len(done))
+	receipts := make([]fhir.Key, 0, len(done))
 	for i := range done {
-		receipts[i] = done[i].Key
+		if done[i].Key.Type == "Task" {
+			receipts = append(receipts, done[i].Key)
+		}
 	}
 	return receipts, nil
 }
@@ -138,12 +140,41 @@ func (k *talk) close(ctx context.Context, closed []consultation.Authored, receip
 	for _, r := range receipts {
 		stored[r.Key.ID] = r
 	}
+	var messages []fhir.Key
 	for _, a := range closed {
 		r := stored[a.ID]
 		if err := k.author(ctx, a, r.Version); err != nil {
 			return err
 		}
-		k.tell("message-read", k.referred(r.resource.Root().Child("focus"), "Communication").String())
+		message := k.referred(r.resource.Root().Child("focus"), "Communication")
+		k.tell("message-read", message.String())
+		messages = add(messages, message)
+	}
+	return k.arrived(ctx, messages)
+}
+
+// arrived says of messages that were to reach somebody by a channel, and were read here, that
+// they have arrived: no further channel is tried.
+func (k *talk) arrived(ctx context.Context, messages []fhir.Key) error {
+	found, err := k.at.Current(ctx, messages)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		v, err := formerly(found[m])
+		if err != nil {
+			return fmt.Errorf("decode a Communication: %w", err)
+		}
+		if v == nil || v.resource.Root().Child("status").Text() != "in-progress" {
+			continue
+		}
+		delivered, err := consultation.Deliver(consultation.Delivery{Message: v.resource, Status: "completed", At: k.now})
+		if err != nil {
+			return err
+		}
+		if err := k.author(ctx, delivered, v.Version); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -10,5 +10,7 @@
 // what sounds must be the same when it does so twice. A row that has sounded is kept until
 // its resource has the alarm no more.
 //
-// History that is loaded has no alarms.
+// History that is loaded has no alarms. What was due more than a day before timers were planned
+// for the first time does not sound: a server that had none until then, with years of open
+// resources, would tell everything at once.
 package timer

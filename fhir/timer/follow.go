@@ -17,6 +17,10 @@ const (
 	followIdle  = time.Second            // between looks when nobody says that there is something
 	followPause = 100 * time.Millisecond // between looks at least: what is written meanwhile is looked at together
 	pageSize    = 200
+
+	// staleAfter is how long ago something may have been due to sound yet when timers are
+	// planned for the first time: years of it at once would bury what is due now.
+	staleAfter = 24 * time.Hour
 )
 
 // A follower follows the feed while its server has the lease.
@@ -38,7 +42,13 @@ func (e *Engine) runFollower(ctx context.Context) {
 			err = f.run(ctx)
 			f.giveUp(ctx)
 		}
-		if err != nil && !errors.Is(err, errTakenOver) && ctx.Err() == nil {
+		var o *fhir.Outcome
+		switch {
+		case err == nil || errors.Is(err, errTakenOver) || ctx.Err() != nil:
+		case errors.As(err, &o) && o.Class == fhir.Unavailable:
+			e.Log.WarnContext(ctx, "timers are planned later", "error", err)
+			wait(ctx, patience, nil)
+		default:
 			e.Log.ErrorContext(ctx, "timers are not planned", "error", err)
 		}
 		wait(ctx, pause, nil)
@@ -99,12 +109,16 @@ func (f *follower) run(ctx context.Context) error {
 func (f *follower) step(ctx context.Context) (more bool, err error) {
 	e := f.engine
 	if f.position == "" {
-		return true, f.startOver(ctx)
+		stale, err := e.before(ctx, staleAfter)
+		if err != nil {
+			return false, err
+		}
+		return true, f.startOver(ctx, stale)
 	}
 	page, next, more, err := e.Store.Follow(ctx, f.position, e.Types, pageSize)
 	if errors.Is(err, store.ErrFollowing) {
 		e.Log.WarnContext(ctx, "the place of timers in the feed is lost: all are planned again", "error", err)
-		return true, f.startOver(ctx)
+		return true, f.startOver(ctx, time.Time{})
 	}
 	if err != nil {
 		return false, fmt.Errorf("follow the feed: %w", err)
@@ -125,8 +139,9 @@ func (f *follower) step(ctx context.Context) (more bool, err error) {
 	return more || len(again) == pageSize, f.commit(ctx, b)
 }
 
-// startOver follows the feed from now on, and has everything planned that may have alarms.
-func (f *follower) startOver(ctx context.Context) error {
+// startOver follows the feed from now on, and has everything planned that may have alarms. What
+// was due before stale is not to sound.
+func (f *follower) startOver(ctx context.Context, stale time.Time) error {
 	_, now, _, err := f.engine.Store.Follow(ctx, "", f.engine.Types, 1)
 	if err != nil {
 		return fmt.Errorf("follow the feed: %w", err)
@@ -136,7 +151,7 @@ func (f *follower) startOver(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("find what has timers: %w", err)
 		}
-		b := &batch{position: f.position, later: keys}
+		b := &batch{position: f.position, later: keys, stale: stale}
 		if next == "" {
 			b.position = now // not before all of it is kept
 		}
@@ -147,23 +162,43 @@ func (f *follower) startOver(ctx context.Context) error {
 	}
 }
 
-// again returns what is to be planned again by now.
-func (e *Engine) again(ctx context.Context) ([]fhir.Key, error) {
+// before returns the time that was d ago.
+func (e *Engine) before(ctx context.Context, d time.Duration) (then time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	const query = `SELECT type, id FROM timer WHERE kind = '' AND next <= coalesce($1::timestamptz, clock_timestamp()) ORDER BY next LIMIT $2`
+	const query = `SELECT coalesce($1::timestamptz, clock_timestamp()) - $2 * interval '1 millisecond'`
+	if err := e.db.QueryRowContext(ctx, query, e.now(), d.Milliseconds()).Scan(&then); err != nil {
+		return time.Time{}, fmt.Errorf("read the time: %w", err)
+	}
+	return then, nil
+}
+
+// A replan is a resource that is to be planned again.
+type replan struct {
+	key   fhir.Key
+	stale time.Time // what was due before it is not to sound; zero is nothing
+}
+
+// again returns what is to be planned again by now.
+func (e *Engine) again(ctx context.Context) ([]replan, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	const query = `SELECT type, id, nullif(at, '-infinity') FROM timer
+		WHERE kind = '' AND next <= coalesce($1::timestamptz, clock_timestamp()) ORDER BY next LIMIT $2`
 	rows, err := e.db.QueryContext(ctx, query, e.now(), pageSize)
 	if err != nil {
 		return nil, fmt.Errorf("find what is to be planned again: %w", err)
 	}
 	defer rows.Close()
-	var all []fhir.Key
+	var all []replan
 	for rows.Next() {
-		var k fhir.Key
-		if err := rows.Scan(&k.Type, &k.ID); err != nil {
+		var r replan
+		var stale sql.NullTime
+		if err := rows.Scan(&r.key.Type, &r.key.ID, &stale); err != nil {
 			return nil, fmt.Errorf("find what is to be planned again: %w", err)
 		}
-		all = append(all, k)
+		r.stale = stale.Time
+		all = append(all, r)
 	}
 	return all, rows.Err()
 }

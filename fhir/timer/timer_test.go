@@ -139,7 +139,7 @@ func TestFailures(t *testing.T) {
 	w.drain(e)
 	want[due("c", start)] = 1
 	w.heard("after a second", want)
-	w.pass(2 * time.Second)
+	w.pass(time.Minute)
 	w.follow(e)
 	w.drain(e)
 	want[due("a", start)], want[due("b", start)] = 1, 1
@@ -243,7 +243,7 @@ func TestMovedOn(t *testing.T) {
 }
 
 // TestStartOver is about a place in the feed that is lost, as by a restore, and of a first start
-// with Tasks: all are looked at.
+// with Tasks: all are looked at. What was due long before the first start does not sound.
 func TestStartOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -259,11 +259,14 @@ func TestStartOver(t *testing.T) {
 			return known[2:], "", nil
 		}
 	})
-	for _, id := range []string{"a", "b", "c"} {
-		w.put(id, "requested", start)
+	yesterday, old := start.Add(-staleAfter), start.Add(-staleAfter-time.Second)
+	for id, at := range map[string]time.Time{"a": start, "b": yesterday, "c": start, "old": old, "stat-old": old} {
+		w.put(id, "requested", at)
+	}
+	for _, id := range []string{"a", "old", "b", "stat-old", "c"} {
 		known = append(known, fhir.Key{Type: "Task", ID: id})
 	}
-	w.refuse["second page"] = 1
+	w.refuse["second page"], w.refuse["plan old"] = 1, 1
 	f, err := e.takeOver(t.Context())
 	if f == nil || err != nil {
 		t.Fatal(err)
@@ -273,9 +276,15 @@ func TestStartOver(t *testing.T) {
 	}
 	f.giveUp(t.Context())
 	w.follow(e)
+	w.pass(time.Minute)
+	w.follow(e) // what has failed
 	w.drain(e)
-	want := map[string]int{due("a", start): 1, due("b", start): 1, due("c", start): 1}
+	want := map[string]int{due("a", start): 1, due("b", yesterday): 1, due("c", start): 1}
 	w.heard("at the first start", want)
+	w.put("old", "requested", old)
+	w.follow(e)
+	w.drain(e)
+	w.heard("after a change of what was due long ago", want)
 	if _, err := w.db.ExecContext(t.Context(), `UPDATE timer_feed SET position = 'lost'`); err != nil {
 		t.Fatal(err)
 	}
