@@ -86,7 +86,7 @@ func (a *admin) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := a.data.Ping(r.Context()); err != nil {
-		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+		http.Error(w, "the database does not answer, or is used by a newer program", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")

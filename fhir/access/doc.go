@@ -47,7 +47,7 @@
 //
 //	Communication, CommunicationRequest   sender, recipient, requester, and not the subject: clinicians write to one
 //	                                      another about a patient; what has the category internal-note has no patient,
-//	                                      what a RelatedPerson has sent is as if the subject had, what has the
+//	                                      what a RelatedPerson sends is as if the subject had sent it, what has the
 //	                                      extension release-to-patient the subject sees, and who has to
 //	                                      answer a form sees its acknowledgement
 //	Task                                  for, which R4 leaves out

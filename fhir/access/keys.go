@@ -140,9 +140,6 @@ func appendSpecial(keys []Key, ix *search.Index, root fhir.Node) []Key {
 		if isCategory(ix, "acknowledgement") {
 			keys = appendNamed(keys, takesPart, ours(ix, root.Extension(messageSender).Child("value")))
 		}
-		if isDraft(typ, root) {
-			return keys
-		}
 		if subject := ours(ix, root.Child("subject")); subject.Type == "Patient" && ours(ix, root.Child("sender")).Type == "RelatedPerson" {
 			return appendNamed(keys, patientSees, subject) // who acts for patients writes in their place
 		}

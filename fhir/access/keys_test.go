@@ -51,8 +51,6 @@ func TestKeys(t *testing.T) {
 			"party Organization/a"},
 		"draft of a patient": {`{"resourceType":"Communication","id":"c","status":"preparation","subject":{"reference":"Patient/1"},"sender":{"reference":"Patient/1"},"recipient":[{"reference":"Organization/b"}]}`,
 			"sees Patient/1"},
-		"draft of a relative": {`{"resourceType":"Communication","id":"c","status":"preparation","subject":{"reference":"Patient/1"},"sender":{"reference":"RelatedPerson/r"},"recipient":[{"reference":"Organization/b"},{"reference":"Patient/1"}]}`,
-			"party RelatedPerson/r"},
 		"draft of a request": {`{"resourceType":"CommunicationRequest","id":"c","status":"draft","requester":{"reference":"Organization/a"},"sender":{"reference":"Organization/s"},"recipient":[{"reference":"Patient/1"}]}`,
 			"party Organization/a, party Organization/s"},
 		"message that is released": {`{"resourceType":"Communication","id":"c","status":"completed","extension":[{"url":"https://fhir.openconsult.example/StructureDefinition/release-to-patient","valueBoolean":true}],"subject":{"reference":"Patient/1"},"sender":{"reference":"Organization/a"},"recipient":[{"reference":"Organization/b"}]}`,

@@ -36,6 +36,10 @@ type Posted struct {
 	Issues   []fhir.Issue // to be shown with the answer: superseded-context
 }
 
+// MostMessages is how many messages a conversation may have: all of them are looked at for each
+// that is added.
+const MostMessages = 2000
+
 // A posting is a Posting under way.
 type posting struct {
 	Posting
@@ -56,6 +60,7 @@ type posting struct {
 //     status-not-allowed, identifier-mismatch, recipient-required, recipient-not-in-thread,
 //     unknown-modifier-extension, reply-policy-invalid, reply-policy-not-allowed,
 //     in-response-to-not-in-thread
+//   - Unprocessable, conversation-full: it has [MostMessages]
 //   - Unprocessable, about the moment: conversation-closed, replies-not-allowed,
 //     reply-window-closed, already-replied
 //   - Unprocessable, about the content: payload-required, too-many-attachments,
@@ -70,6 +75,9 @@ func Post(in Posting) (Posted, error) {
 	}
 	if err := p.shape(); err != nil {
 		return Posted{}, err
+	}
+	if len(p.Conversation.Messages) >= MostMessages {
+		return Posted{}, refuse(fhir.TooCostly, "conversation-full", "Communication.partOf", "This conversation has %d messages, and takes no more; begin a new one.", MostMessages)
 	}
 	answered, err := p.answered()
 	if err != nil {

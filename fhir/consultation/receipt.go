@@ -84,7 +84,7 @@ func MarkRead(r Reading) ([]Authored, error) {
 		closed = append(closed, read)
 	}
 	if mine == 0 {
-		return nil, declined(fhir.Denied, fhir.Forbidden, "not-a-recipient", "The message was not sent to you; only a recipient can mark it as read.")
+		return nil, declined(fhir.Denied, fhir.Forbidden, "not-a-recipient", "No receipt here is yours: the message was sent to others, or receipts were not kept then; there is nothing to mark as read.")
 	}
 	return closed, nil
 }

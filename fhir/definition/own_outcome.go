@@ -39,6 +39,7 @@ func moveOutcomes() [][2]string {
 		{"owner-required", "The Task has to say who must act."},
 		{"owner-not-found", "It cannot be found out which organisation must act."},
 		{"conversation-closed", "The conversation has ended, and takes no more messages."},
+		{"conversation-full", "The conversation has as many messages as it may have."},
 		{"conversation-not-deletable", "What is part of a conversation is not deleted."},
 		{"not-in-conversation", "The resource is part of no conversation."},
 		{"provenance-required", "What is filed needs a Provenance."},

@@ -171,10 +171,17 @@ func TestTwoServers(t *testing.T) {
 	}
 }
 
-// TestFirstStart takes up what was there before anybody followed the feed.
+// TestFirstStart takes up what was there shortly before anybody followed the feed, and nothing
+// older: who had it sent then has done so.
 func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.message("old", Letter{Ways: by("sms")})
+	for _, table := range []string{"ver", "res"} {
+		if _, err := w.db.ExecContext(t.Context(), `UPDATE `+table+` SET updated = updated - interval '61 minutes'`); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.message("early", Letter{Ways: by("sms")})
 	w.put("Communication", "over", `"status":"completed","basedOn":[{"reference":"CommunicationRequest/cr"}]`)
 	w.put("Communication", "plain", `"status":"in-progress"`)

@@ -21,6 +21,10 @@ const (
 	followPage  = 500
 	mostWaiting = 10_000      // messages that are searched for when the place in the feed is lost
 	pause       = time.Second // after something has failed
+
+	// freshFor is how long ago a message may have been written to be sent yet when messages are
+	// sent for the first time: what was written before was for somebody else to send.
+	freshFor = time.Hour
 )
 
 // A follower follows the feed while its server has the lease.
@@ -114,14 +118,14 @@ type found struct {
 // step takes one page of the feed.
 func (f *follower) step(ctx context.Context) (more bool, err error) {
 	if f.position == "" {
-		return false, f.startOver(ctx)
+		return false, f.startOver(ctx, time.Now().Add(-freshFor))
 	}
 	page, next, more, err := f.engine.Store.Follow(ctx, f.position, []string{"Communication", "CommunicationRequest"}, followPage)
 	var all found
 	switch {
 	case errors.Is(err, store.ErrFollowing):
 		f.engine.Log.WarnContext(ctx, "the place of messages to be sent in the feed is lost: they are searched for", "error", err)
-		return false, f.startOver(ctx)
+		return false, f.startOver(ctx, time.Time{})
 	case err != nil:
 		return false, fmt.Errorf("follow the feed: %w", err)
 	default:
@@ -136,8 +140,8 @@ func (f *follower) step(ctx context.Context) (more bool, err error) {
 }
 
 // startOver follows the feed from now on, at the first start and when its place is not good any
-// more, as after a restore. What was written before is searched for.
-func (f *follower) startOver(ctx context.Context) error {
+// more, as after a restore. What was written before is searched for, back to since.
+func (f *follower) startOver(ctx context.Context, since time.Time) error {
 	_, now, _, err := f.engine.Store.Follow(ctx, "", nil, 1)
 	if err != nil {
 		return fmt.Errorf("follow the feed: %w", err)
@@ -148,7 +152,9 @@ func (f *follower) startOver(ctx context.Context) error {
 	}
 	var all found
 	for i := range versions {
-		all.add(&versions[i])
+		if !versions[i].Updated.Before(since) {
+			all.add(&versions[i])
+		}
 	}
 	return f.commit(ctx, now, all)
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// maxMessages bounds how many messages of one conversation are looked at.
-const maxMessages = 2000
-
 // A thread is a conversation as it is stored, with what a transaction makes of it.
 type thread struct {
 	consultation.Conversation
@@ -92,7 +89,7 @@ func (e *Engine) base() string { return e.store.Registry().Base }
 
 // readMessages reads what was said, and when the Task became completed.
 func (k *talk) readMessages(ctx context.Context, th *thread) error {
-	all, err := k.at.Matching(ctx, "Communication", "part-of="+th.Task.Key.String(), maxMessages)
+	all, err := k.at.Matching(ctx, "Communication", "part-of="+th.Task.Key.String(), consultation.MostMessages)
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,9 @@ func TestNewerLayout(t *testing.T) {
 	t.Parallel()
 	db, database := openInside(t)
 	mustPut(t, db, taskOf("a", "text"))
+	if err := db.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if _, err := database.Exec(`UPDATE search_generation SET layout = $1, gen = gen + 1`, searchsql.Layout+1); err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +102,9 @@ func TestNewerLayout(t *testing.T) {
 	}
 	if v, err := db.Read(t.Context(), fhir.Key{Type: "Task", ID: "b"}); v != nil || err != nil {
 		t.Errorf("it was stored: %+v, %v", v, err)
+	}
+	if err := db.Ping(t.Context()); !errors.Is(err, errNewerLayout) {
+		t.Errorf("it is ready: %v", err)
 	}
 	if _, err := Open(t.Context(), Config{DSN: database.DSN, Conns: 2, Unsafe: true}); !errors.Is(err, errNewerLayout) {
 		t.Errorf("open: %v", err)

@@ -11,8 +11,8 @@ import (
 )
 
 // Matching returns the current versions of the resources of a type that meet a query,
-// "part-of=Task/1", n at most, those last changed first. It is for what the server itself has to
-// know: it asks nobody what may be seen.
+// "part-of=Task/1", n at most: any n of more, in no order that means anything. It is for what the
+// server itself has to know: it asks nobody what may be seen.
 func (db *DB) Matching(ctx context.Context, typ, query string, n int) ([]Version, error) {
 	all, err := db.matching(ctx, db.sql, db.Registry(), matched{typ, query, n})
 	return all, err

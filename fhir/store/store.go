@@ -255,12 +255,17 @@ func (db *DB) loadTables(ctx context.Context) error {
 // Close stores what is still to be recorded and gives the connections back.
 func (db *DB) Close() error { return errors.Join(db.audit.close(), db.sql.Close(), db.aside.Close()) }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers, and no newer program has changed it in a way that
+// keeps this one from searching and writing.
 func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := db.sql.PingContext(ctx); err != nil {
+	var layout int
+	if err := db.sql.QueryRowContext(ctx, `SELECT layout FROM search_generation`).Scan(&layout); err != nil {
 		return readFault("ping the database", err)
+	}
+	if layout > searchsql.Layout {
+		return fitting(layout)
 	}
 	return nil
 }

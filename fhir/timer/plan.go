@@ -107,7 +107,20 @@ func (f *follower) commit(ctx context.Context, b *batch) error {
 	if len(b.alarms) > 0 {
 		e.wake()
 	}
+	if n := b.silent(); n > 0 {
+		e.Log.WarnContext(ctx, "what was due long before timers were planned for the first time does not sound", "alarms", n)
+	}
 	return nil
+}
+
+// silent returns how many alarms are not to sound.
+func (b *batch) silent() (n int) {
+	for _, a := range b.alarms {
+		if a.past {
+			n++
+		}
+	}
+	return n
 }
 
 // forgetQuery removes the timers that resources have no more, and that they are to be
