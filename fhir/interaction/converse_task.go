@@ -351,7 +351,7 @@ func (k *talk) move(ctx context.Context, th *thread, m consultation.SystemMove) 
 // factsOf returns what Decide has to know about the change that p is.
 func (k *talk) factsOf(ctx context.Context, p *part, th *thread, next consultation.Task) (consultation.Facts, error) {
 	f, err := k.known(ctx, th, next)
-	if p.Expect > store.Anything || p.proposal.dry && p.Expect != store.Anything {
+	if p.Expect > store.Anything {
 		f.Match = consultation.MatchCurrent // or else it would have been refused already
 	}
 	return f, err
