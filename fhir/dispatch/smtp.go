@@ -155,12 +155,17 @@ func (s *SMTP) hand(c *smtp.Client, m Message) error {
 	return nil
 }
 
-// judged returns an error that is final if the server says so.
+// judged returns an error that is final if the server says so. Of what the server says it has
+// the number only: the text repeats the address of the recipient, and errors are logged.
 func judged(what string, err error) error {
-	if answer, ok := errors.AsType[*textproto.Error](err); ok && answer.Code >= 500 {
+	answer, ok := errors.AsType[*textproto.Error](err)
+	switch {
+	case !ok:
+		return fmt.Errorf("%s: %w", what, err)
+	case answer.Code >= 500:
 		return rejected("the mail server answered with %d", answer.Code)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: the mail server answered with %d", what, answer.Code)
 }
 
 // compose returns m as an e-mail. The headers have nothing in them that could be

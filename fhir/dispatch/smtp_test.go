@@ -210,7 +210,7 @@ func TestSMTPRefuses(t *testing.T) {
 		final  bool
 	}{
 		{"no such person", "550 no such user", "ann@example.org", true},
-		{"come back", "451 greylisted", "ann@example.org", false},
+		{"come back", "451 <ann@example.org> is greylisted", "ann@example.org", false},
 		{"a header in the address", "", "ann@example.org\r\nBcc: bob@example.org", true},
 		{"two addresses", "", "ann@example.org, bob@example.org", true},
 		{"a name", "", "Ann <ann@example.org>", true},
@@ -223,6 +223,8 @@ func TestSMTPRefuses(t *testing.T) {
 		}
 		if _, err := s.Send(t.Context(), letterTo(c.to)); err == nil || errors.Is(err, ErrRejected) != c.final {
 			t.Errorf("%s: %v", c.name, err)
+		} else if strings.Contains(err.Error(), "ann@") {
+			t.Errorf("%s: the error, which is logged, names the patient: %v", c.name, err)
 		}
 		if got := server.all(); len(got) > 0 {
 			t.Errorf("%s: %+v", c.name, got)
