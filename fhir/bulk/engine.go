@@ -10,10 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
-	"github.com/lib/pq"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
@@ -79,13 +77,10 @@ const conns = 2
 
 // New returns an Engine on a migrated database.
 func New(c Config) (*Engine, error) {
-	connector, err := pq.NewConnector(withBinary(c.DSN))
+	db, err := store.Pool(c.DSN, conns)
 	if err != nil {
-		return nil, fmt.Errorf("open the database of jobs: %w", err)
+		return nil, fmt.Errorf("reach the tables of jobs: %w", err)
 	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
 	if c.Node == "" {
 		c.Node = rand.Text()
 	}
@@ -109,20 +104,6 @@ func New(c Config) (*Engine, error) {
 		c.Log = slog.Default()
 	}
 	return &Engine{Config: c, db: db, awake: make(chan struct{}, 1), readers: semaphore.NewWeighted(mostReaders)}, nil
-}
-
-// withBinary has bytes sent as they are.
-func withBinary(dsn string) string {
-	const binary = "binary_parameters=yes"
-	switch {
-	case strings.Contains(dsn, "binary_parameters="):
-		return dsn
-	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
-		return dsn + " " + binary
-	case strings.Contains(dsn, "?"):
-		return dsn + "&" + binary
-	}
-	return dsn + "?" + binary
 }
 
 // Close gives the connections back.

@@ -7,7 +7,12 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/openconsult/openconsult/fhir/store"
 )
+
+// errLost means that a message is another server's now.
+var errLost = errors.New("another server has taken over")
 
 // A claim is a message that this server has in turn.
 type claim struct {
@@ -45,7 +50,7 @@ func (e *Engine) sendAll(ctx context.Context) {
 			})
 		}
 		if len(all) == 0 {
-			rest(ctx, e.Idle, e.wake)
+			store.Wait(ctx, e.Idle, e.wake)
 		}
 	}
 	turns.Wait()

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/openconsult/openconsult/fhir/consultation"
 	"github.com/openconsult/openconsult/fhir/store"
 )
@@ -95,15 +93,17 @@ type Engine struct {
 // conns is how many connections an Engine has of its own.
 const conns = 4
 
-// patience is how long a statement may take.
-const patience = 10 * time.Second
+const (
+	patience = 10 * time.Second // how long a statement may take
+	pause    = time.Second      // how long to wait after something has failed
+)
 
 // New returns an Engine that does nothing until it is run. It takes at most four
 // connections beside those of the store, when they are needed.
 func New(c Config) (*Engine, error) {
-	connector, err := pq.NewConnector(c.DSN)
+	db, err := store.Pool(c.DSN, conns)
 	if err != nil {
-		return nil, fmt.Errorf("open the database of messages that are sent: %w", err)
+		return nil, fmt.Errorf("reach the tables of messages that are sent: %w", err)
 	}
 	if c.Workers == 0 {
 		c.Workers = 16
@@ -120,10 +120,7 @@ func New(c Config) (*Engine, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	e := &Engine{Config: c, db: sql.OpenDB(connector), node: c.Node + "/" + rand.Text()[:10], wake: make(chan struct{}, 1), ready: make(chan struct{})}
-	e.db.SetMaxOpenConns(conns)
-	e.db.SetMaxIdleConns(conns)
-	return e, nil
+	return &Engine{Config: c, db: db, node: c.Node + "/" + rand.Text()[:10], wake: make(chan struct{}, 1), ready: make(chan struct{})}, nil
 }
 
 // Close gives the connections back. Run must have returned.
@@ -149,26 +146,15 @@ func (e *Engine) Run(ctx context.Context, desk Desk) error {
 			break
 		}
 		e.Log.ErrorContext(ctx, "messages are not sent", "error", err)
-		rest(ctx, pause, nil)
+		store.Wait(ctx, pause, nil)
 	}
 	e.desk = desk
 	close(e.ready)
 	var all sync.WaitGroup
-	all.Go(func() { e.follow(ctx) })
+	all.Go(func() { e.follower().Run(ctx) })
 	all.Go(func() { e.sendAll(ctx) })
 	all.Wait()
 	return nil
-}
-
-// rest waits for d, for ctx, or to be woken.
-func rest(ctx context.Context, d time.Duration, wake <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-wake:
-	case <-ctx.Done():
-	}
 }
 
 // look has what is due be looked for.

@@ -131,7 +131,7 @@ func (w *world) until(what string, is func() bool) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("it is not so that %s", what)
 		}
-		rest(w.t.Context(), 5*time.Millisecond, nil)
+		store.Wait(w.t.Context(), 5*time.Millisecond, nil)
 	}
 }
 

@@ -14,10 +14,13 @@
 // is searched by only when [DB.RunIndexer] has built the rows of before. So no
 // search finds too little, on whichever server.
 //
-// A write is one prepared statement, one round trip and one commit. It takes its
-// transaction id before its time, which is what lets [DB.SafeTime] promise that
-// nothing older will still appear. The time of a version is in milliseconds and
+// A write is one prepared statement, one round trip and one commit. It locks ver and
+// takes its transaction id before its time, which is what lets [DB.SafeTime] promise
+// that nothing older will still appear. The time of a version is in milliseconds and
 // at least one more than that of the version before.
+//
+// Whoever is to miss no version follows the feed: a client by [DB.Changes], the
+// server itself by a [Follower], whose place is stored with what comes of it.
 //
 // Several writes are one statement as well, by a function of the database that
 // looks anew behind each lock. Locks are waited for in one order, by everybody:

@@ -31,7 +31,7 @@ type Followed struct {
 var ErrFollowing = errors.New("the position is none in this feed")
 
 // Follow returns the next n versions and deletions of some types, of all types
-// without any, behind a position, where to go on, and whether there is more at once.
+// without any, behind a position, where to go on, and whether there may be more at once.
 // The empty position is that of now, and gives none. It is for the server itself: it
 // asks nobody what may be seen. Every version that is committed comes exactly once,
 // those of one resource in order, and no open transaction holds others back.
@@ -69,7 +69,8 @@ func followed(position string) (feedCursor, error) {
 // follow reads the next part of the window that the position is in, or else of the
 // one up to now.
 func (w *feedReader) follow(ctx context.Context) ([]Followed, bool, error) {
-	if w.at.phase != feedWithin {
+	begun := w.at.phase == feedWithin // by an earlier call: behind its window there may be more by now
+	if !begun {
 		now, high, err := w.db.begin(ctx, time.Now())
 		if err != nil {
 			return nil, false, err
@@ -92,7 +93,7 @@ func (w *feedReader) follow(ctx context.Context) ([]Followed, bool, error) {
 			return all, true, nil
 		case w.small() || w.end() >= w.at.high:
 			w.at.phase, w.at.feedSpan, w.at.place = feedBetween, feedSpan{then: w.at.now}, 0
-			return all, false, nil
+			return all, begun, nil
 		}
 		w.at.place = w.end()
 		if w.examined += feedBatch; len(all) > 0 || w.examined >= feedExamined {

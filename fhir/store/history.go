@@ -26,21 +26,35 @@ type Page struct {
 	Next     string    // the cursor of the next page; empty at the end
 }
 
+// safeQuery finds the oldest transaction of those that have an id and a lock on ver, of whatever
+// kind. With more than $1 that have an id it takes the oldest of these: some of so many write
+// versions, and a look at the locks takes as long as there are many.
+const safeQuery = `WITH c AS MATERIALIZED (SELECT clock_timestamp() AS now)
+	SELECT date_trunc('milliseconds', least(c.now, CASE WHEN w.count > $1 THEN w.least ELSE (
+		SELECT min(s.start) FROM unnest(w.pids, w.starts) AS s (pid, start) WHERE s.pid IN (SELECT l.pid FROM pg_locks l WHERE l.relation = 'ver'::regclass)) END))
+	FROM c, LATERAL (
+		SELECT count(*) AS count, min(a.xact_start) AS least, array_agg(a.pid) AS pids, array_agg(a.xact_start) AS starts FROM pg_stat_activity a
+		WHERE a.backend_xid IS NOT NULL AND a.datname = current_database() AND a.backend_type = 'client backend' AND c.now IS NOT NULL) w`
+
+// fewWrite is up to how many transactions it is asked of each whether it writes versions.
+const fewWrite = 8
+
 // SafeTime returns a time such that every version to be seen later is from that
-// millisecond or after it. An open write transaction holds it back.
+// millisecond or after it. An open transaction that writes versions holds it back.
 //
-// A write takes its transaction id first and its time second, and the start of
-// its transaction is before both. So what is not yet visible to a statement that
-// begins after this one either was running with an id, and then is no older than
-// the start of its transaction, or got its id later, and then is no older than
-// the clock was before the look. All servers must use one role of the database,
+// A write locks ver, and takes its transaction id, before it takes its time, and the start of its
+// transaction is before all of that. So what is not yet visible to a statement that
+// begins after this one either was running with an id and a lock, and then is no older than
+// the start of its transaction, or got one of them later, and then is no older than
+// the clock was before the look. In which order the two were looked at is no matter: a transaction
+// keeps both until what it has written is visible. All servers must use one role of the database,
 // since Postgres shows the transactions of others without their start.
+//
+// What has no lock on ver holds nothing back: the followers of the feed with what they store of it,
+// the audit, the sessions. What they write as resources they write as everybody does.
 func (db *DB) SafeTime(ctx context.Context) (time.Time, error) {
-	const query = `WITH c AS MATERIALIZED (SELECT clock_timestamp() AS now)
-		SELECT date_trunc('milliseconds', least(c.now, (SELECT min(xact_start) FROM pg_stat_activity
-			WHERE backend_xid IS NOT NULL AND datname = current_database() AND backend_type = 'client backend' AND c.now IS NOT NULL))) FROM c`
 	var t time.Time
-	if err := db.sql.QueryRowContext(ctx, query).Scan(&t); err != nil {
+	if err := db.sql.QueryRowContext(ctx, safeQuery, fewWrite).Scan(&t); err != nil {
 		return t, readFault("read the safe time", err)
 	}
 	return t, nil

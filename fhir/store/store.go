@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -80,12 +79,6 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := func(connector *pq.Connector, conns int) *sql.DB {
-		p := sql.OpenDB(connector)
-		p.SetMaxOpenConns(conns)
-		p.SetMaxIdleConns(conns)
-		return p
-	}
 	db := &DB{
 		sql: pool(connector, conns), aside: pool(indexed, asideConns), alone: func() *sql.DB { return pool(connector, 1) }, log: c.Log, base: strings.TrimRight(c.BaseURL, "/"),
 		free: semaphore.NewWeighted(int64(conns)), turns: newTurns(conns), bodies: newBodies(), patience: patience, awake: make(chan struct{}, 1), bounds: defaultBounds(), pulses: newPulses(),
@@ -118,29 +111,51 @@ func connecting(dsn string, patience time.Duration, more ...string) (*pq.Connect
 // statementTimeout is after how long Postgres gives up a statement.
 const statementTimeout = 10 * time.Second
 
-// withParameters adds what every connection needs: binary parameters save a
+// withParameters adds what every connection of the store needs: binary parameters save a
 // round trip and the doubling of bytea as hex; the timeouts bound what a lost
 // client or a long statement can hold. More are parameters beside these.
 func withParameters(dsn string, more ...string) string {
-	separator, prefix := " ", ""
+	return extended(dsn, append([]string{"binary_parameters=yes", "connect_timeout=3", fmt.Sprintf("statement_timeout=%d", statementTimeout.Milliseconds()),
+		"idle_in_transaction_session_timeout=10000", "jit=off", "max_parallel_workers_per_gather=0"}, more...))
+}
+
+// extended adds those parameters to a DSN that it does not set itself.
+func extended(dsn string, parameters []string) string {
+	separator, prefix := " ", " "
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		separator, prefix = "&", "?"
 		if strings.Contains(dsn, "?") {
 			prefix = "&"
 		}
 	}
-	parameters := []string{"binary_parameters=yes", "connect_timeout=3", fmt.Sprintf("statement_timeout=%d", statementTimeout.Milliseconds()), "idle_in_transaction_session_timeout=10000", "jit=off", "max_parallel_workers_per_gather=0"}
-	parameters = append(parameters, more...)
-	kept := parameters[:0]
+	var added []string
 	for _, p := range parameters {
 		if name, _, _ := strings.Cut(p, "="); !strings.Contains(dsn, name+"=") {
-			kept = append(kept, p)
+			added = append(added, p)
 		}
 	}
-	if prefix == "" {
-		return dsn + separator + strings.Join(kept, separator)
+	if len(added) == 0 {
+		return dsn
 	}
-	return dsn + prefix + strings.Join(kept, separator)
+	return dsn + prefix + strings.Join(added, separator)
+}
+
+// Pool returns at most so many connections to the database, for a package that has tables of its
+// own beside those of the store. They are made when they are needed. Binary parameters, which
+// save a round trip, are asked for unless the DSN says otherwise.
+func Pool(dsn string, conns int) (*sql.DB, error) {
+	connector, err := pq.NewConnector(extended(dsn, []string{"binary_parameters=yes"}))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return pool(connector, conns), nil
+}
+
+func pool(connector *pq.Connector, conns int) *sql.DB {
+	p := sql.OpenDB(connector)
+	p.SetMaxOpenConns(conns)
+	p.SetMaxIdleConns(conns)
+	return p
 }
 
 func (db *DB) prepare(ctx context.Context, c Config) error {
@@ -253,7 +268,12 @@ func (db *DB) loadTables(ctx context.Context) error {
 }
 
 // Close stores what is still to be recorded and gives the connections back.
-func (db *DB) Close() error { return errors.Join(db.audit.close(), db.sql.Close(), db.aside.Close()) }
+func (db *DB) Close() error {
+	err := db.audit.close()
+	// What was to be stored is stored: a connection that cannot take leave, of a database that is gone already, loses nothing.
+	_, _ = db.sql.Close(), db.aside.Close()
+	return err
+}
 
 // Ping reports whether the database answers, and no newer program has changed it in a way that
 // keeps this one from searching and writing.

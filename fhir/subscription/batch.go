@@ -3,13 +3,13 @@ package subscription
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/lib/pq"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/fhir/store"
 )
 
 // An event is something that a subscription is told about: a version.
@@ -23,7 +23,6 @@ type event struct {
 
 // A batch is what comes of a page of the feed.
 type batch struct {
-	position      string // behind the page
 	events        []event
 	subscriptions []stored // as they have become
 	look          []string // ids of those that should be looked at: something is wrong with them
@@ -46,39 +45,18 @@ n AS (
 INSERT INTO subscription_event (subscription, number, type, id, version, at, numbered)
 SELECT n.id, n.before + row_number() OVER (PARTITION BY n.id ORDER BY e.place), e.type, e.id, e.version, e.at, c.now FROM e JOIN n ON n.id = e.subscription, c`
 
-// commit stores what came of a page, and its place in the feed, in one
-// transaction: all of it, or nothing when another server has taken over.
-func (m *matcher) commit(ctx context.Context, b *batch) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	e := m.engine
-	tx, err := e.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("store events: %w", err)
+// taken returns how b is stored.
+func (e *Engine) taken(b *batch) store.Taken {
+	if b.isEmpty() {
+		return store.Taken{}
 	}
-	defer tx.Rollback() //nolint // does nothing after the commit
-	const renew = `UPDATE subscription_feed SET position = $3, lease = coalesce($1::timestamptz, clock_timestamp()) + $4 * interval '1 millisecond'
-		WHERE fence = $2 RETURNING true`
-	var mine bool
-	err = tx.QueryRowContext(ctx, renew, e.now(), m.fence, b.position, matchLease.Milliseconds()).Scan(&mine)
-	if errors.Is(err, sql.ErrNoRows) {
-		return errTakenOver
+	return store.Taken{
+		Keep: func(ctx context.Context, tx *sql.Tx) error { return b.store(ctx, tx, e.now()) },
+		Kept: func() {
+			wake(e.deliver)
+			e.hub.wake()
+		},
 	}
-	if err == nil {
-		err = b.store(ctx, tx, e.now())
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		return fmt.Errorf("store events: %w", err)
-	}
-	m.position, m.stored = b.position, e.today()
-	if !b.isEmpty() {
-		wake(e.deliver)
-		e.hub.wake()
-	}
-	return nil
 }
 
 // store writes b by tx. A Subscription is brought up to date before its events are

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/openconsult/openconsult/fhir/store"
 )
 
 // A Clock says what time it is, and waits. The times that servers must agree on
@@ -24,13 +26,7 @@ func (systemClock) Now() time.Time { return time.Time{} }
 
 // Wait waits.
 func (systemClock) Wait(ctx context.Context, d time.Duration, wake <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-wake:
-	case <-ctx.Done():
-	}
+	store.Wait(ctx, d, wake)
 }
 
 // now returns the time for a statement, NULL for that of the database.

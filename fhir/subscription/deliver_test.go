@@ -389,13 +389,9 @@ func TestDeletionStopsAtOnce(t *testing.T) {
 	load := newWorkload(w, 1)
 	w.put(hook("s", at.URL+"/s"))
 	release := w.clock.hold()
-	m, err := w.subs.takeOver(t.Context())
-	if err != nil || m == nil || m.load(t.Context()) != nil {
-		t.Fatal(err)
-	}
-	step(t, m)
+	w.follow(w.subs)
 	load.burst(1)
-	step(t, m)
+	w.follow(w.subs)
 	claims := &claims{all: map[string]*claim{}}
 	if _, err := w.trusted.Delete(t.Context(), fhir.Key{Type: subscriptionType, ID: "s"}, store.Anything); err != nil {
 		t.Fatal(err)

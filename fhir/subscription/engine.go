@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/interaction"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -62,9 +60,8 @@ type Engine struct {
 
 	crashed atomic.Bool // leases are left to run out, as after kill -9
 
-	begun   sync.Map      // "feed": the feed has a place to go on from
+	begun   atomic.Bool   // the feed has a place to go on from
 	deliver chan struct{} // wakes what claims subscriptions
-	match   chan struct{} // wakes what matches
 	hub     hub
 	cache   grants
 }
@@ -75,9 +72,9 @@ const conns = 4
 // New returns an Engine. It takes at most four connections beside those of the
 // store, when they are needed.
 func New(c Config) (*Engine, error) {
-	connector, err := pq.NewConnector(withBinary(c.DSN))
+	db, err := store.Pool(c.DSN, conns)
 	if err != nil {
-		return nil, fmt.Errorf("open the database of subscriptions: %w", err)
+		return nil, fmt.Errorf("reach the tables of subscriptions: %w", err)
 	}
 	if c.Workers == 0 {
 		c.Workers = 64
@@ -95,27 +92,7 @@ func New(c Config) (*Engine, error) {
 		c.Refuses = onlyHTTPS
 	}
 	c.Base = strings.TrimRight(c.Base, "/")
-	e := &Engine{
-		Config: c, db: sql.OpenDB(connector), clock: c.Clock, node: c.Node + "/" + rand.Text()[:10], busy: func(int) {},
-		deliver: make(chan struct{}, 1), match: make(chan struct{}, 1),
-	}
-	e.db.SetMaxOpenConns(conns)
-	e.db.SetMaxIdleConns(conns)
-	return e, nil
-}
-
-// withBinary asks for binary parameters, which save a round trip.
-func withBinary(dsn string) string {
-	const parameter = "binary_parameters=yes"
-	switch {
-	case strings.Contains(dsn, "binary_parameters="):
-		return dsn
-	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
-		return dsn + " " + parameter
-	case strings.Contains(dsn, "?"):
-		return dsn + "&" + parameter
-	}
-	return dsn + "?" + parameter
+	return &Engine{Config: c, db: db, clock: c.Clock, node: c.Node + "/" + rand.Text()[:10], busy: func(int) {}, deliver: make(chan struct{}, 1)}, nil
 }
 
 var errNotHTTPS = errors.New("not an address with https")

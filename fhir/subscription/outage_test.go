@@ -1,11 +1,14 @@
 package subscription
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/openconsult/openconsult/fhir/store"
 )
 
 // A workload makes events of the topic task-changed.
@@ -206,28 +209,30 @@ func TestRaceOfMatchers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	defer w.clock.hold()()
-	first, err := w.subs.takeOver(t.Context())
-	if err != nil || first == nil || first.load(t.Context()) != nil {
-		t.Fatalf("%v, %v", first, err)
-	}
+	w.follow(w.subs)
 	w.put(hook("s", "https://example.org/s"))
 	load := newWorkload(w, 1)
-	step(t, first)
+	w.follow(w.subs)
 	load.burst(3)
-	if other, err := w.newEngine(func(*Config) {}).takeOver(t.Context()); err != nil || other != nil {
-		t.Fatalf("two matchers at once: %v, %v", other, err)
+	slow, other := w.subs.follower(), w.newEngine(func(*Config) {})
+	take, pages := slow.Take, 0
+	slow.Take = func(ctx context.Context, page []store.Followed) (store.Taken, error) {
+		got, err := take(ctx, page)
+		if pages++; pages > 1 || got.Keep == nil {
+			t.Errorf("page %d has events: %v", pages, got.Keep != nil)
+		}
+		if w.catchUp(other.follower()) {
+			t.Error("two matchers at once")
+		}
+		w.clock.Wait(ctx, matchLease, nil)
+		w.follow(other)
+		return got, err
 	}
-	w.clock.Wait(t.Context(), matchLease, nil)
-	second, err := w.newEngine(func(*Config) {}).takeOver(t.Context())
-	if err != nil || second == nil || second.load(t.Context()) != nil {
-		t.Fatalf("after the lease: %v, %v", second, err)
-	}
-	step(t, second)
-	if _, err := first.step(t.Context()); err == nil {
+	if w.catchUp(slow) {
 		t.Error("the first one numbered events after it had lost the lease")
 	}
 	load.burst(2)
-	step(t, second)
+	w.follow(other)
 	events, err := w.subs.events(t.Context(), "s", 1, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -240,19 +245,4 @@ func TestRaceOfMatchers(t *testing.T) {
 	if len(events) != 5 {
 		t.Errorf("%d events, want 5", len(events))
 	}
-}
-
-// step matches until there is no more.
-func step(t *testing.T, m *matcher) {
-	t.Helper()
-	for range 100 {
-		more, err := m.step(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !more {
-			return
-		}
-	}
-	t.Fatal("there is always more")
 }

@@ -144,6 +144,28 @@ func (w *world) run(e *Engine) (stop func()) {
 	return stop
 }
 
+// follow matches all that is new.
+func (w *world) follow(e *Engine) {
+	w.t.Helper()
+	if !w.catchUp(e.follower()) {
+		w.t.Fatal("not all is matched")
+	}
+}
+
+// catchUp has a follower run until there is nothing left to do, or it cannot go on, and reports
+// which.
+func (w *world) catchUp(f store.Follower) (done bool) {
+	ctx, stop := context.WithCancel(w.t.Context())
+	rest := f.Rest
+	f.Rest = func(ctx context.Context) error {
+		done = true
+		return rest(ctx)
+	}
+	f.Wait = func(context.Context, time.Duration, <-chan struct{}) { stop() }
+	f.Run(ctx)
+	return done
+}
+
 // kill stops an engine that leaves everything as it was at that moment.
 func (w *world) kill(e *Engine, stop func()) {
 	e.crashed.Store(true)

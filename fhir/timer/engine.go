@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/lib/pq"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -68,9 +65,9 @@ const conns = 3
 // New returns an Engine. It takes at most three connections beside those of the store, when
 // they are needed.
 func New(c Config) (*Engine, error) {
-	connector, err := pq.NewConnector(withBinary(c.DSN))
+	db, err := store.Pool(c.DSN, conns)
 	if err != nil {
-		return nil, fmt.Errorf("open the database of timers: %w", err)
+		return nil, fmt.Errorf("reach the tables of timers: %w", err)
 	}
 	if c.Workers == 0 {
 		c.Workers = 4
@@ -81,24 +78,7 @@ func New(c Config) (*Engine, error) {
 	if c.All == nil {
 		c.All = func(context.Context, string) ([]fhir.Key, string, error) { return nil, "", nil }
 	}
-	e := &Engine{Config: c, db: sql.OpenDB(connector), node: c.Node + "/" + rand.Text()[:10], due: make(chan struct{}, 1)}
-	e.db.SetMaxOpenConns(conns)
-	e.db.SetMaxIdleConns(conns)
-	return e, nil
-}
-
-// withBinary asks for binary parameters, which save a round trip.
-func withBinary(dsn string) string {
-	const parameter = "binary_parameters=yes"
-	switch {
-	case strings.Contains(dsn, "binary_parameters="):
-		return dsn
-	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
-		return dsn + " " + parameter
-	case strings.Contains(dsn, "?"):
-		return dsn + "&" + parameter
-	}
-	return dsn + "?" + parameter
+	return &Engine{Config: c, db: db, node: c.Node + "/" + rand.Text()[:10], due: make(chan struct{}, 1)}, nil
 }
 
 // Close gives the connections back. Run must have returned.
@@ -108,7 +88,7 @@ func (e *Engine) Close() error { return e.db.Close() }
 // way has stopped. What fails is logged, and tried again.
 func (e *Engine) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	all.Go(func() { e.runFollower(ctx) })
+	all.Go(func() { e.follower().Run(ctx) })
 	all.Go(func() { e.runSounding(ctx) })
 	all.Wait()
 	return nil
@@ -125,18 +105,6 @@ func (e *Engine) now() sql.NullTime {
 		return sql.NullTime{}
 	}
 	return sql.NullTime{Time: e.Now(), Valid: true}
-}
-
-// wait returns when d is over, ctx is done, or wake gives something or is closed. A nil wake
-// never does.
-func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-wake:
-	case <-ctx.Done():
-	}
 }
 
 // wake has rows looked for at once.

@@ -3,7 +3,6 @@ package timer
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,10 +11,7 @@ import (
 )
 
 const (
-	followLease = 10 * time.Second       // after it, another server may follow
-	followRenew = 3 * time.Second        // between two writes of who follows
-	followIdle  = time.Second            // between looks when nobody says that there is something
-	followPause = 100 * time.Millisecond // between looks at least: what is written meanwhile is looked at together
+	followLease = 10 * time.Second // after it, another server may follow
 	pageSize    = 200
 
 	// staleAfter is how long ago something may have been due to sound yet when timers are
@@ -23,142 +19,53 @@ const (
 	staleAfter = 24 * time.Hour
 )
 
-// A follower follows the feed while its server has the lease.
-type follower struct {
-	engine   *Engine
-	fence    int64
-	position string
-	stored   time.Time // when the lease was renewed last, by the clock of this machine
-}
-
-// errTakenOver means that another server follows now.
-var errTakenOver = errors.New("another server has taken over")
-
-// runFollower follows whenever the lease can be had, until ctx is done.
-func (e *Engine) runFollower(ctx context.Context) {
-	for ctx.Err() == nil {
-		f, err := e.takeOver(ctx)
-		if f != nil {
-			err = f.run(ctx)
-			f.giveUp(ctx)
-		}
-		var o *fhir.Outcome
-		switch {
-		case err == nil || errors.Is(err, errTakenOver) || ctx.Err() != nil:
-		case errors.As(err, &o) && o.Class == fhir.Unavailable:
-			e.Log.WarnContext(ctx, "timers are planned later", "error", err)
-			wait(ctx, patience, nil)
-		default:
-			e.Log.ErrorContext(ctx, "timers are not planned", "error", err)
-		}
-		wait(ctx, pause, nil)
+// follower returns what follows the feed, and plans.
+func (e *Engine) follower() store.Follower {
+	return store.Follower{
+		Store: e.Store, SQL: e.db, Table: "timer_feed", Node: e.node, Name: "the planning of timers",
+		Types: func() []string { return e.Types }, Take: e.take, Before: e.startOver,
+		Page: pageSize, Lease: followLease, Now: e.Now, Log: e.Log,
 	}
 }
 
-// takeOver returns a follower if nobody has the lease, and nil otherwise.
-func (e *Engine) takeOver(ctx context.Context) (*follower, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	const take = `WITH c AS (SELECT coalesce($1::timestamptz, clock_timestamp()) AS now)
-		UPDATE timer_feed SET node = $2, fence = fence + 1, lease = now + $3 * interval '1 millisecond' FROM c WHERE lease <= now RETURNING fence, position`
-	f := &follower{engine: e, stored: time.Now()}
-	err := e.db.QueryRowContext(ctx, take, e.now(), e.node, followLease.Milliseconds()).Scan(&f.fence, &f.position)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("take over the planning of timers: %w", err)
-	}
-	return f, nil
-}
-
-// giveUp lets others follow at once, unless they do already.
-func (f *follower) giveUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if _, err := f.engine.db.ExecContext(ctx, `UPDATE timer_feed SET lease = '-infinity' WHERE fence = $1`, f.fence); err != nil {
-		f.engine.Log.WarnContext(ctx, "the lease of planning runs out by itself", "error", err)
-	}
-}
-
-// run follows until the lease or ctx is lost, or something fails.
-func (f *follower) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		pulse, began := f.engine.Store.Pulse(), time.Now()
-		more, err := f.step(ctx)
-		if err != nil {
-			return err
-		}
-		if more {
-			continue
-		}
-		if time.Since(f.stored) >= followRenew {
-			if err := f.commit(ctx, &batch{position: f.position}); err != nil {
-				return err
-			}
-		}
-		wait(ctx, followIdle, pulse)
-		if early := followPause - time.Since(began); early > 0 {
-			wait(ctx, early, nil)
-		}
-	}
-	return nil
-}
-
-// step plans one page of the feed, and what is to be planned again.
-func (f *follower) step(ctx context.Context) (more bool, err error) {
-	e := f.engine
-	if f.position == "" {
-		stale, err := e.before(ctx, staleAfter)
-		if err != nil {
-			return false, err
-		}
-		return true, f.startOver(ctx, stale)
-	}
-	page, next, more, err := e.Store.Follow(ctx, f.position, e.Types, pageSize)
-	if errors.Is(err, store.ErrFollowing) {
-		e.Log.WarnContext(ctx, "the place of timers in the feed is lost: all are planned again", "error", err)
-		return true, f.startOver(ctx, time.Time{})
-	}
-	if err != nil {
-		return false, fmt.Errorf("follow the feed: %w", err)
-	}
+// take plans a page of the feed, and what is to be planned again.
+func (e *Engine) take(ctx context.Context, page []store.Followed) (store.Taken, error) {
 	again, err := e.again(ctx)
 	if err != nil {
-		return false, err
+		return store.Taken{}, err
 	}
-	b := &batch{position: next}
+	b := &batch{}
 	e.plan(ctx, page, again, b)
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	if b.isEmpty() {
-		f.position = next
-		return more, nil
-	}
-	return more || len(again) == pageSize, f.commit(ctx, b)
+	t := e.taken(ctx, b)
+	t.More = len(again) == pageSize
+	return t, nil
 }
 
-// startOver follows the feed from now on, and has everything planned that may have alarms. What
-// was due before stale is not to sound.
-func (f *follower) startOver(ctx context.Context, stale time.Time) error {
-	_, now, _, err := f.engine.Store.Follow(ctx, "", f.engine.Types, 1)
-	if err != nil {
-		return fmt.Errorf("follow the feed: %w", err)
+// startOver has everything planned that may have alarms. At the first start, what was due long
+// before is not to sound.
+func (e *Engine) startOver(ctx context.Context, after string, lost bool) (store.Taken, string, error) {
+	b := &batch{}
+	var next string
+	var err error
+	if !lost {
+		if b.stale, err = e.before(ctx, staleAfter); err != nil {
+			return store.Taken{}, "", err
+		}
 	}
-	for after := ""; ; {
-		keys, next, err := f.engine.All(ctx, after)
-		if err != nil {
-			return fmt.Errorf("find what has timers: %w", err)
-		}
-		b := &batch{position: f.position, later: keys, stale: stale}
-		if next == "" {
-			b.position = now // not before all of it is kept
-		}
-		if err := f.commit(ctx, b); err != nil || next == "" {
-			return err
-		}
-		after = next
+	if b.later, next, err = e.All(ctx, after); err != nil {
+		return store.Taken{}, "", fmt.Errorf("find what has timers: %w", err)
+	}
+	return e.taken(ctx, b), next, nil
+}
+
+// taken returns how b is stored.
+func (e *Engine) taken(ctx context.Context, b *batch) store.Taken {
+	if b.isEmpty() {
+		return store.Taken{}
+	}
+	return store.Taken{
+		Keep: func(ctx context.Context, tx *sql.Tx) error { return b.store(ctx, tx, e.now()) },
+		Kept: func() { e.kept(ctx, b) },
 	}
 }
 

@@ -3,7 +3,6 @@ package timer
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,12 +14,11 @@ import (
 
 // A batch is what comes of a page of the feed.
 type batch struct {
-	position string     // behind the page
-	planned  []fhir.Key // that have exactly these alarms now
-	alarms   []planned
-	failed   []fhir.Key // that are to be planned again, after a pause
-	later    []fhir.Key // that are to be planned again, soon
-	stale    time.Time  // of those that are planned later: what was due before it is not to sound; zero is nothing
+	planned []fhir.Key // that have exactly these alarms now
+	alarms  []planned
+	failed  []fhir.Key // that are to be planned again, after a pause
+	later   []fhir.Key // that are to be planned again, soon
+	stale   time.Time  // of those that are planned later: what was due before it is not to sound; zero is nothing
 }
 
 // A planned is an alarm that a resource has.
@@ -76,41 +74,14 @@ func (e *Engine) plan(ctx context.Context, page []store.Followed, again []replan
 	}
 }
 
-// commit stores what came of a page, and its place in the feed, in one transaction: all of
-// it, or nothing when another server has taken over.
-func (f *follower) commit(ctx context.Context, b *batch) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	e := f.engine
-	tx, err := e.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("keep timers: %w", err)
-	}
-	defer tx.Rollback() //nolint // does nothing after the commit
-	const renew = `UPDATE timer_feed SET position = $3, lease = coalesce($1::timestamptz, clock_timestamp()) + $4 * interval '1 millisecond'
-		WHERE fence = $2 RETURNING true`
-	var mine bool
-	err = tx.QueryRowContext(ctx, renew, e.now(), f.fence, b.position, followLease.Milliseconds()).Scan(&mine)
-	if errors.Is(err, sql.ErrNoRows) {
-		return errTakenOver
-	}
-	if err == nil {
-		err = b.store(ctx, tx, e.now())
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		return fmt.Errorf("keep timers: %w", err)
-	}
-	f.position, f.stored = b.position, time.Now()
+// kept has what is due looked for, and says what is not to sound.
+func (e *Engine) kept(ctx context.Context, b *batch) {
 	if len(b.alarms) > 0 {
 		e.wake()
 	}
 	if n := b.silent(); n > 0 {
 		e.Log.WarnContext(ctx, "what was due long before timers were planned for the first time does not sound", "alarms", n)
 	}
-	return nil
 }
 
 // silent returns how many alarms are not to sound.

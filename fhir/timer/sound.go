@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/openconsult/openconsult/fhir/store"
 )
 
 const (
@@ -78,9 +80,9 @@ func (e *Engine) runSounding(ctx context.Context) {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			e.Log.ErrorContext(ctx, "timers do not sound", "error", err)
-			wait(ctx, pause, nil)
+			store.Wait(ctx, pause, nil)
 		case len(all) < n:
-			wait(ctx, e.rest(ctx), e.due)
+			store.Wait(ctx, e.rest(ctx), e.due)
 		}
 	}
 }

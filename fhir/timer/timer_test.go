@@ -2,7 +2,6 @@ package timer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -190,24 +189,19 @@ func TestPlanInterrupted(t *testing.T) {
 	for i := range 5 {
 		w.put(fmt.Sprint("t", i), "requested", start.Add(time.Hour))
 	}
-	f, err := slow.takeOver(t.Context())
-	if f == nil || err != nil {
-		t.Fatal(err)
+	f := slow.follower()
+	f.Take = func(ctx context.Context, page []store.Followed) (store.Taken, error) {
+		b, err := slow.take(ctx, page)
+		if w.run(e.follower()) {
+			t.Error("two follow at once")
+		}
+		w.pass(followLease)
+		w.follow(e)
+		w.rows("after another server has taken over", 5)
+		return b, err
 	}
-	if other, err := e.takeOver(t.Context()); other != nil || err != nil {
-		t.Fatalf("two follow at once, %v", err)
-	}
-	page, next, _, err := w.store.Follow(t.Context(), f.position, slow.Types, pageSize)
-	if err != nil || len(page) != 5 {
-		t.Fatalf("%d changes, %v", len(page), err)
-	}
-	b := &batch{position: next}
-	slow.plan(t.Context(), page, nil, b)
-	w.pass(followLease)
-	w.follow(e)
-	w.rows("after another server has taken over", 5)
-	if err := f.commit(t.Context(), b); !errors.Is(err, errTakenOver) {
-		t.Errorf("who was taken over from commits: %v", err)
+	if w.run(f) {
+		t.Error("who was taken over from goes on")
 	}
 	w.rows("after the slow one", 5)
 	w.pass(time.Hour)
@@ -267,14 +261,9 @@ func TestStartOver(t *testing.T) {
 		known = append(known, fhir.Key{Type: "Task", ID: id})
 	}
 	w.refuse["second page"], w.refuse["plan old"] = 1, 1
-	f, err := e.takeOver(t.Context())
-	if f == nil || err != nil {
-		t.Fatal(err)
+	if w.run(e.follower()) {
+		t.Fatal("it goes on although not all Tasks were looked at")
 	}
-	if _, err := f.step(t.Context()); !errors.Is(err, errRefused) {
-		t.Fatalf("not all Tasks are looked at: %v", err)
-	}
-	f.giveUp(t.Context())
 	w.follow(e)
 	w.pass(time.Minute)
 	w.follow(e) // what has failed

@@ -165,16 +165,22 @@ func (w *world) put(id, status string, due time.Time, change ...func(*store.Row)
 // follow plans all that is new.
 func (w *world) follow(e *Engine) {
 	w.t.Helper()
-	f, err := e.takeOver(w.t.Context())
-	if f == nil || err != nil {
-		w.t.Fatalf("it may not follow: %v", err)
+	if !w.run(e.follower()) {
+		w.t.Fatal("not all is planned")
 	}
-	for more := true; more; {
-		if more, err = f.step(w.t.Context()); err != nil {
-			w.t.Fatal(err)
-		}
+}
+
+// run has a follower run until there is nothing left to do, or it cannot go on, and reports
+// which.
+func (w *world) run(f store.Follower) (done bool) {
+	ctx, stop := context.WithCancel(w.t.Context())
+	f.Rest = func(context.Context) error {
+		done = true
+		return nil
 	}
-	f.giveUp(w.t.Context())
+	f.Wait = func(context.Context, time.Duration, <-chan struct{}) { stop() }
+	f.Run(ctx)
+	return done
 }
 
 // drain has everything sound that is due.
