@@ -25,44 +25,6 @@ func noneExistOf(h http.Header) (criteria string, conditional bool, err error) {
 	return values[0], true, nil
 }
 
-// updateIf serves PUT [base]/[type]?criteria.
-// https://hl7.org/fhir/R4/http.html#cond-update
-func (s *Server) updateIf(c *gin.Context) error {
-	e, err := conditionOf(c)
-	if err != nil {
-		return err
-	}
-	if e.Resource, err = s.decodeAny(c, e.Key.Type, ""); err != nil {
-		return err
-	}
-	return s.perform(c, e)
-}
-
-// patchIf serves PATCH [base]/[type]?criteria.
-// https://hl7.org/fhir/R4/http.html#patch
-func (s *Server) patchIf(c *gin.Context) error {
-	e, err := conditionOf(c)
-	if err != nil {
-		return err
-	}
-	ops, err := s.patchBody(c)
-	if err != nil {
-		return err
-	}
-	e.Patch = &ops
-	return s.perform(c, e)
-}
-
-// deleteIf serves DELETE [base]/[type]?criteria.
-// https://hl7.org/fhir/R4/http.html#2.1.0.12.1
-func (s *Server) deleteIf(c *gin.Context) error {
-	e, err := conditionOf(c)
-	if err != nil {
-		return err
-	}
-	return s.perform(c, e)
-}
-
 // conditionOf returns the write of a resource that the query of the address finds.
 // It also makes sure that the answer can be given.
 func conditionOf(c *gin.Context) (interaction.Entry, error) {

@@ -82,17 +82,10 @@ func (s *Server) recordPage(c *gin.Context) (p interaction.Page, cursor string, 
 		return p, "", err
 	}
 	p.Types = []string{"$everything"}
-	p.Params, cursor, err = s.operationParams(c)
-	switch {
-	case err != nil:
+	if p.Params, cursor, err = s.operationParams(c); err != nil {
 		return p, "", err
-	case cursor == "":
-		p.Lenient = parsePrefer(c.Request.Header.Values("Prefer")).Lenient
-		return p, "", nil
-	case len(p.Params) > 0:
-		return p, "", fhir.Errorf(fhir.BadRequest, fhir.Invalid, "", "A page link says all of its request; use it as it is, without %s.", shown(p.Params[0].Name))
 	}
-	p, err = s.session(c).OpenPage(p, cursor)
+	p, err = s.opened(c, p, cursor)
 	return p, cursor, err
 }
 

@@ -3,6 +3,8 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gin-gonic/gin"
@@ -15,17 +17,29 @@ import (
 
 // publications returns the definitions of the server itself that can be read.
 var publications = sync.OnceValue(func() []conformance.Published {
-	all := conformance.SearchParameters()
+	all := append(conformance.SearchParameters(), conformance.OperationDefinitions()...)
 	for _, o := range definition.Own() {
 		all = append(all, conformance.Published(o))
 	}
 	return all
 })
 
-// publishedRoutes are those of what the server itself defines, for everybody to read.
-func (s *Server) publishedRoutes() []route {
-	routes := []route{{"GET", "/$task-machine", public, "", s.taskMachine, nil, false, false}}
-	for _, p := range publications() {
+// publishedOf returns those of them that tell of a server with such routes: an operation that
+// it does not have is not defined.
+func publishedOf(routes []route) []conformance.Published {
+	return slices.DeleteFunc(slices.Clone(publications()), func(p conformance.Published) bool {
+		if p.Key.Type != "OperationDefinition" {
+			return false
+		}
+		operation := "/$" + strings.TrimPrefix(p.Key.ID, "openconsult-")
+		return !slices.ContainsFunc(routes, func(r route) bool { return strings.HasSuffix(r.path, operation) })
+	})
+}
+
+// withPublished adds to routes those of what the server itself defines, for everybody to read.
+func (s *Server) withPublished(routes []route) []route {
+	routes = append(routes, route{"GET", "/$task-machine", public, "", s.taskMachine, nil, false, false})
+	for _, p := range publishedOf(routes) {
 		routes = append(routes, route{"GET", "/" + p.Key.String(), public, "", s.publish(p), []string{"_summary", "_elements"}, false, false})
 	}
 	return routes

@@ -73,9 +73,9 @@ func (s *Server) routes() []route {
 		{"POST", "/:type", granted, access.Create, s.create, nil, true, false},
 		{"GET", "/:type/_history", granted, access.HistoryType, s.history, history, false, false},
 		{"GET", "/:type/:id", granted, access.Read, s.read, append(subset, "_at"), false, false},
-		{"PUT", "/:type/:id", granted, access.Update, s.update, nil, true, false},
-		{"PATCH", "/:type/:id", granted, access.Patch, s.patch, nil, true, false},
-		{"DELETE", "/:type/:id", granted, access.Delete, s.delete, nil, true, false},
+		{"PUT", "/:type/:id", granted, access.Update, s.changeOne, nil, true, false},
+		{"PATCH", "/:type/:id", granted, access.Patch, s.changeOne, nil, true, false},
+		{"DELETE", "/:type/:id", granted, access.Delete, s.changeOne, nil, true, false},
 		{"GET", "/:type/:id/_history", granted, access.HistoryInstance, s.history, history, false, false},
 		{"GET", "/:type/:id/_history/:vid", granted, access.VRead, s.vread, subset, false, false},
 		{"GET", "/$reindex", granted, access.Reindex, s.reindexing, nil, false, false},
@@ -85,7 +85,7 @@ func (s *Server) routes() []route {
 	if s.config.Purge {
 		routes = append(routes, route{"POST", "/:type/:id/$purge", granted, access.Purge, s.purge, nil, true, false})
 	}
-	return slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.inTurn(s.validationRoutes()), s.inTurn(s.formRoutes()), s.inTurn(s.installRoutes()), s.serviceRoutes(), s.conversationRoutes(), s.inTurn(s.questionRoutes()), s.publishedRoutes(), s.recordRoutes(), s.inTurn(s.identityRoutes()), s.inTurn(s.terminologyRoutes()), s.searchRoutes(), s.conditionalRoutes())
+	return s.withPublished(slices.Concat(routes, s.bulkRoutes(), s.subscriptionRoutes(), s.inTurn(s.validationRoutes()), s.inTurn(s.formRoutes()), s.inTurn(s.installRoutes()), s.serviceRoutes(), s.conversationRoutes(), s.inTurn(s.questionRoutes()), s.recordRoutes(), s.inTurn(s.identityRoutes()), s.inTurn(s.terminologyRoutes()), s.searchRoutes(), s.conditionalRoutes()))
 }
 
 // operationRoutes are those of operations on one resource.
@@ -124,9 +124,9 @@ func (s *Server) searchRoutes() []route {
 // conditionalRoutes are those whose query finds what is written.
 func (s *Server) conditionalRoutes() []route {
 	return []route{
-		{"PUT", "/:type", granted, access.Update, s.updateIf, nil, true, true},
-		{"PATCH", "/:type", granted, access.Patch, s.patchIf, nil, true, true},
-		{"DELETE", "/:type", granted, access.Delete, s.deleteIf, nil, true, true},
+		{"PUT", "/:type", granted, access.Update, s.changeFound, nil, true, true},
+		{"PATCH", "/:type", granted, access.Patch, s.changeFound, nil, true, true},
+		{"DELETE", "/:type", granted, access.Delete, s.changeFound, nil, true, true},
 	}
 }
 
@@ -134,7 +134,7 @@ func (s *Server) conditionalRoutes() []route {
 func (s *Server) served(routes []route) conformance.Served {
 	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Security: s.config.Security}
 	if s.config.Engine != nil {
-		served.Parameters = s.config.Engine.Registry
+		served.Parameters, served.Recorded = s.config.Engine.Registry, s.config.Engine.Recorded()
 		for _, k := range s.config.Engine.CodeSystems() {
 			served.CodeSystems = append(served.CodeSystems, conformance.CodeSystem{URL: k.URL, Version: k.Version, Listed: k.Listed})
 		}
@@ -145,7 +145,7 @@ func (s *Server) served(routes []route) conformance.Served {
 			served.Topics = append(served.Topics, t.URL())
 		}
 	}
-	for _, p := range publications() {
+	for _, p := range publishedOf(routes) {
 		served.Published = append(served.Published, p.Key)
 	}
 	for _, r := range routes {

@@ -52,18 +52,24 @@ func (s *Server) pageOf(c *gin.Context) (p interaction.Page, cursor string, err 
 		return p, "", err
 	}
 	p.Now = time.Now()
-	p.Params, cursor, err = s.searchParams(c)
-	switch {
-	case err != nil:
+	if p.Params, cursor, err = s.searchParams(c); err != nil {
 		return p, "", err
+	}
+	p, err = s.opened(c, p, cursor)
+	return p, cursor, err
+}
+
+// opened returns p as what a page link says that has a cursor, or, without one, as the first page
+// of what its parameters ask.
+func (s *Server) opened(c *gin.Context, p interaction.Page, cursor string) (interaction.Page, error) {
+	switch {
 	case cursor == "":
 		p.Lenient = parsePrefer(c.Request.Header.Values("Prefer")).Lenient
-		return p, "", nil
+		return p, nil
 	case len(p.Params) > 0:
-		return p, "", fhir.Errorf(fhir.BadRequest, fhir.Invalid, "", "A page link says all of its search; use it as it is, without %s.", shown(p.Params[0].Name))
+		return p, fhir.Errorf(fhir.BadRequest, fhir.Invalid, "", "A page link says all that it asks; use it as it is, without %s.", shown(p.Params[0].Name))
 	}
-	p, err = s.session(c).OpenPage(p, cursor)
-	return p, cursor, err
+	return s.session(c).OpenPage(p, cursor)
 }
 
 // searchAddress returns the address that a search can be sent to by GET.

@@ -30,41 +30,69 @@ func (s *Server) create(c *gin.Context) error {
 	return s.perform(c, e)
 }
 
-// update serves PUT [base]/[type]/[id]. https://hl7.org/fhir/R4/http.html#update
-func (s *Server) update(c *gin.Context) error {
-	e, err := target(c)
+// change serves PUT, PATCH and DELETE of the resource that of takes from the request: the one
+// with an id, or the one that criteria find.
+// https://hl7.org/fhir/R4/http.html#update https://hl7.org/fhir/R4/http.html#cond-update
+func (s *Server) change(c *gin.Context, of func(*gin.Context) (interaction.Entry, error)) error {
+	e, err := of(c)
 	if err != nil {
 		return err
 	}
-	if e.Resource, err = s.decodeAny(c, e.Key.Type, e.Key.ID); err != nil {
+	switch e.Method {
+	case http.MethodPut:
+		e.Resource, err = s.decodeAny(c, e.Key.Type, e.Key.ID)
+	case http.MethodPatch:
+		var ops interaction.Change
+		ops, err = s.patchBody(c)
+		e.Patch = &ops
+	}
+	if err != nil {
 		return err
 	}
 	return s.perform(c, e)
 }
 
-// patch serves PATCH [base]/[type]/[id].
-// https://hl7.org/fhir/R4/http.html#patch
-func (s *Server) patch(c *gin.Context) error {
-	e, err := target(c)
-	if err != nil {
-		return err
-	}
-	ops, err := s.patchBody(c)
-	if err != nil {
-		return err
-	}
-	e.Patch = &ops
-	return s.perform(c, e)
+// changeOne serves PUT, PATCH and DELETE [base]/[type]/[id].
+func (s *Server) changeOne(c *gin.Context) error { return s.change(c, target) }
+
+// changeFound serves PUT, PATCH and DELETE [base]/[type]?criteria.
+func (s *Server) changeFound(c *gin.Context) error { return s.change(c, conditionOf) }
+
+// perform performs one write and answers it.
+func (s *Server) perform(c *gin.Context, e interaction.Entry) error {
+	done, err := s.carryOut(c, e)
+	return s.done(c, e, done, err)
 }
 
-// delete serves DELETE [base]/[type]/[id].
-// https://hl7.org/fhir/R4/http.html#delete
-func (s *Server) delete(c *gin.Context) error {
-	e, err := target(c)
+// carryOut performs one write. One that is to be repeatable, or tried out, or that has a
+// Provenance, is a transaction of its own.
+func (s *Server) carryOut(c *gin.Context, e interaction.Entry) (interaction.Result, error) {
+	dry, past := isDry(c.Request), isPast(c.Request)
+	entries, err := withProvenance(c.Request.Header, e)
 	if err != nil {
-		return err
+		return interaction.Result{}, err
 	}
-	return s.perform(c, e)
+	if noteOf(c.Request).key == "" && !dry && !past && len(entries) == 1 {
+		return s.plainly(c, e)
+	}
+	var repeat *interaction.Repeat
+	if past || len(entries) > 1 || !s.session(c).SeesReceipt(c.Request.Context(), e) {
+		repeat, err = s.repeated(c)
+	}
+	var replies []interaction.Reply
+	if repeat == nil && err == nil {
+		b := interaction.Bundle{Entries: entries, Single: len(entries) == 1, Dry: dry, Past: past, Receipt: s.receipt(c)}
+		if replies, repeat, err = s.transact(c, b); !b.Single {
+			err = alone(err, e.Key.Type)
+		}
+	}
+	if err == nil && repeat != nil {
+		replies, err = repeat.Replies, s.repeat(c, repeat)
+	}
+	if err != nil {
+		return interaction.Result{}, err
+	}
+	return replies[0].Result, nil
 }
 
 // plainly performs a write that is by itself.

@@ -32,6 +32,9 @@ type Served struct {
 
 	Published []fhir.Key // resources of the server's own
 
+	// Recorded is the type of resource that only the server itself writes, or empty.
+	Recorded string
+
 	CodeSystems []CodeSystem // that come with the server
 	Expansion   []string     // parameters of ValueSet/$expand
 
@@ -254,7 +257,7 @@ func (s *Statements) capability(base string, registry *search.Registry, normativ
 		Compartment:   compartments(registry),
 	}
 	r.Operation = s.served.operations("")
-	in := inclusionsOf(registry)
+	in := inclusionsOf(registry, s.served.Recorded)
 	for _, t := range spec.R4().Resources() {
 		if !normative || isNormative(t.Name) {
 			described := s.resource(t.Name)
@@ -310,7 +313,20 @@ func (s *Statements) resource(typ string) resource {
 		}
 	}
 	r.Operation = s.served.operations(typ)
+	if typ == s.served.Recorded {
+		r.recorded()
+	}
 	return r
+}
+
+// recorded leaves what can be done with resources that only the server writes.
+func (r *resource) recorded() {
+	r.Documentation = "The server records them, and nobody changes them."
+	r.Interaction = slices.DeleteFunc(r.Interaction, func(i interaction) bool {
+		return !slices.Contains([]string{"read", "vread", "history-instance", "search-type"}, i.Code)
+	})
+	r.Operation = slices.DeleteFunc(r.Operation, func(o operation) bool { return o.Name != "meta" && o.Name != "validate" })
+	r.UpdateCreate, r.ConditionalCreate, r.ConditionalUpdate, r.ConditionalDelete = false, false, false, "not-supported"
 }
 
 func codes(names []string) []interaction {

@@ -56,7 +56,7 @@ func (p *phone) refresh() answered {
 func TestTwoServers(t *testing.T) {
 	t.Parallel()
 	database := cluster(t)
-	s := &station{t: t, program: build(t), database: []string{"--dsn=" + database.DSN()}}
+	s := &station{t: t, program: build(t), database: []string{"--dsn=" + database.DSN(), "--data-dir=" + t.TempDir()}}
 	s.serve()
 	other := startProgram(t, s.program, append([]string{"--demo", "--addr=127.0.0.1:0", "--base-url=" + s.base}, s.database...)...)
 	app := newPhone(t, s, "demo-ada", "openid fhirUser launch/patient offline_access patient/*.rs")

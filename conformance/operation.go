@@ -111,7 +111,7 @@ func (s Served) operations(typ string) []operation {
 		}
 		definition := d.definition
 		if definition == "" {
-			definition = "https://fhir.openconsult.example/OperationDefinition/" + name
+			definition = ownOperations + name
 		}
 		list = append(list, operation{name, definition, d.documentation})
 	}

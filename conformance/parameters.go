@@ -53,12 +53,16 @@ type inclusions struct {
 	forward, reverse map[string][]string
 }
 
-func inclusionsOf(r *search.Registry) inclusions {
+// inclusionsOf leaves out the type without, which cannot be included and includes nothing.
+func inclusionsOf(r *search.Registry, without string) inclusions {
 	in := inclusions{map[string][]string{}, map[string][]string{}}
 	if r == nil {
 		return in
 	}
 	for _, source := range spec.R4().Resources() {
+		if source.Name == without {
+			continue
+		}
 		for _, p := range r.Params(source.Name) {
 			if p.Type != search.ReferenceType || p.State != search.Active {
 				continue
@@ -66,7 +70,7 @@ func inclusionsOf(r *search.Registry) inclusions {
 			name := source.Name + ":" + p.Code
 			in.forward[source.Name] = append(in.forward[source.Name], name)
 			for _, target := range spec.R4().Resources() {
-				if len(p.Targets) == 0 || slices.Contains(p.Targets, target.Name) {
+				if target.Name != without && (len(p.Targets) == 0 || slices.Contains(p.Targets, target.Name)) {
 					in.reverse[target.Name] = append(in.reverse[target.Name], name)
 				}
 			}

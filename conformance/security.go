@@ -53,7 +53,7 @@ func (s *Security) statement() security {
 	says := security{
 		CORS:        true,
 		Service:     []concept{{[]coding{{"http://terminology.hl7.org/CodeSystem/restful-security-service", "SMART-on-FHIR", "SMART-on-FHIR"}}, "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)"}},
-		Description: "Every request but this one needs an access token in the header Authorization. What a token does not show is not there, as if it had never been: reads answer 404, searches leave it out. A type outside of its scopes answers 403. Links between Patients (Patient.link) are not followed: who sees one of them sees no other one by that.",
+		Description: "Every request needs an access token in the header Authorization, but for this statement, $task-machine and what the server itself defines. What a token does not show is not there, as if it had never been: reads answer 404, searches leave it out. A type outside of its scopes answers 403. Links between Patients (Patient.link) are not followed: who sees one of them sees no other one by that.",
 	}
 	if len(addresses) > 0 {
 		says.Extension = []extension{{URL: oauthURIs, Extension: addresses}}

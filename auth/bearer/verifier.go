@@ -137,7 +137,8 @@ func refused(reason error) *fhir.Outcome {
 // unavailable returns the error of not being able to find out whether a token
 // is good.
 func unavailable(doing string, cause error) error {
-	o := fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "Whether the access token is good cannot be found out now. Try again later.")
+	o := fhir.Errorf(fhir.Unavailable, fhir.Transient, "", "Whether the access token is good cannot be found out now, and nothing was stored. Try again later.")
+	o.Issues[0].Detail = "not-stored"
 	return fmt.Errorf("%s: %w: %w", doing, o, cause)
 }
 

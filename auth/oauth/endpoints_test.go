@@ -149,12 +149,6 @@ func TestGrants(t *testing.T) {
 	if list, err = w.Grants(t.Context(), "acc1"); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if err := w.RevokeClient(t.Context(), "spa"); err != nil {
-		t.Fatal(err)
-	}
-	if list, err = w.Grants(t.Context(), "acc1"); err != nil || len(list) != 0 {
-		t.Errorf("%+v, %v", list, err)
-	}
 }
 
 // TestRegistration holds dynamic registration against RFC 7591 and attack C19.

@@ -173,11 +173,6 @@ func (s *Server) RevokeAccount(ctx context.Context, account string) error {
 	return s.end(ctx, `account = $2 AND account <> ''`, account)
 }
 
-// RevokeClient ends all grants of a client, as when its secret got out.
-func (s *Server) RevokeClient(ctx context.Context, client string) error {
-	return s.end(ctx, `client = $2`, client)
-}
-
 // EndSession ends what was granted in a browser session and not meant to last
 // beyond it.
 func (s *Server) EndSession(ctx context.Context, session string) error {

@@ -126,18 +126,8 @@ func authorElement(typ string) string {
 	return typ
 }
 
-// Authors returns who the content of a resource says has sent, written or
-// requested it, as far as they are resources of this server, in order and each
-// once: the sender of a Communication, sender and requester of a
-// CommunicationRequest, requester of a Task or ServiceRequest, author of a
-// DocumentReference or QuestionnaireResponse, and the agents of a Provenance. Its
-// index is ix, and root is the resource.
-func Authors(ix *search.Index, root fhir.Node) []fhir.Key {
-	var c Content
-	c.addAuthors(ix, root)
-	return c.Authors
-}
-
+// addAuthors finds out who a resource says has sent, written or requested it, and
+// whom it reports, in order and each once.
 func (c *Content) addAuthors(ix *search.Index, root fhir.Node) {
 	for _, a := range authorships(ix.Key.Type) {
 		if a.code == "" {

@@ -38,7 +38,7 @@ func Answers(kind Kind, to Status) bool {
 type Alarm struct {
 	Kind  AlarmKind
 	Due   time.Time     // in UTC, whole microseconds; with Kind it names the alarm among those of its Task
-	Every time.Duration // it sounds again after that, see [Repeat]; 0 is once
+	Every time.Duration // it sounds again and again after that; 0 is once
 }
 
 // A Watched is a Task with what its alarms depend on.

@@ -10,8 +10,8 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 )
 
-// AlertTopicSystem is the code system of what an alert is about, Communication.topic.
-const AlertTopicSystem = Base + "CodeSystem/alert-topic"
+// alertTopicSystem is the code system of what an alert is about, Communication.topic.
+const alertTopicSystem = Base + "CodeSystem/alert-topic"
 
 // An Alerting is an alarm that is to be told.
 type Alerting struct {
@@ -127,7 +127,7 @@ func (a Alerting) communication(c Task, id string, to []fhir.Key) alertMessage {
 		PartOf:     []wireReference{task}, Status: "completed",
 		Category: []wireConcept{conceptOf(CategorySystem, CategoryAlert, "")},
 		Priority: a.priority(), Subject: rawOf(c.root.Child("for")),
-		Topic: conceptOf(AlertTopicSystem, a.topic(), ""), About: []wireReference{task},
+		Topic: conceptOf(alertTopicSystem, a.topic(), ""), About: []wireReference{task},
 		Sent:    dateTime(a.Now.In(a.Service.Core.Zone())),
 		Sender:  wireReference{Reference: serverDevice, Display: "Consultation server"},
 		Payload: []wirePayload{{a.text(c)}},

@@ -42,15 +42,3 @@ func (s *Service) Deadline(q Question) (Deadline, error) {
 	d.Soon, err = s.Core.soon(clock, d.Due)
 	return d, err
 }
-
-// Repeat returns when the alarm of an unanswered Task sounds next after now: when it is
-// due, and then again and again by the wall clock, whole multiples of every after that. An
-// every below a minute is a minute.
-func Repeat(due, now time.Time, every time.Duration) time.Time {
-	if now.Before(due) {
-		return due
-	}
-	every = max(every, time.Minute)
-	past := now.Sub(due)
-	return due.Add(past - past%every + every)
-}

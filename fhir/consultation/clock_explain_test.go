@@ -108,26 +108,6 @@ func TestDeadlineNeverOpen(t *testing.T) {
 	}
 }
 
-func TestRepeat(t *testing.T) {
-	t.Parallel()
-	due := moment(t, "Sat 2026-06-13 12:00")
-	for _, c := range []struct {
-		now   string
-		every time.Duration
-		want  string
-	}{
-		{"Sat 2026-06-13 11:00", 30 * time.Minute, "Sat 2026-06-13 12:00"},
-		{"Sat 2026-06-13 12:00", 30 * time.Minute, "Sat 2026-06-13 12:30"},
-		{"Sat 2026-06-13 12:29:59", 30 * time.Minute, "Sat 2026-06-13 12:30"},
-		{"Sat 2026-06-13 12:30", 30 * time.Minute, "Sat 2026-06-13 13:00"},
-		{"Sat 2026-06-13 12:00", 0, "Sat 2026-06-13 12:01"},
-	} {
-		if got := consultation.Repeat(due, moment(t, c.now), c.every); !got.Equal(moment(t, c.want)) {
-			t.Errorf("at %s every %v: %v, want %s", c.now, c.every, got, c.want)
-		}
-	}
-}
-
 // TestTaskClock holds and resumes the clock of a Task and reads it back.
 func TestTaskClock(t *testing.T) {
 	t.Parallel()

@@ -8,9 +8,9 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 )
 
-// TopicDeliveryFailed is what an alert is about when no channel has delivered a message, a
-// code of [AlertTopicSystem].
-const TopicDeliveryFailed = "delivery-failed"
+// topicDeliveryFailed is what an alert is about when no channel has delivered a message, a
+// code of alertTopicSystem.
+const topicDeliveryFailed = "delivery-failed"
 
 // An Undelivered is a message that no channel has delivered.
 type Undelivered struct {
@@ -37,7 +37,7 @@ func (u Undelivered) Alert() []Authored {
 		PartOf:     []wireReference{task}, Status: "completed",
 		Category: []wireConcept{conceptOf(CategorySystem, CategoryAlert, "")},
 		Priority: "urgent", Subject: rawOf(t.root.Child("for")),
-		Topic:   conceptOf(AlertTopicSystem, TopicDeliveryFailed, ""),
+		Topic:   conceptOf(alertTopicSystem, topicDeliveryFailed, ""),
 		About:   []wireReference{task, {Reference: "Communication/" + u.Message.ID()}},
 		Sent:    dateTime(u.Now),
 		Sender:  wireReference{Reference: serverDevice, Display: "Consultation server"},
@@ -67,7 +67,7 @@ func (u Undelivered) Move() SystemMove {
 // id returns a UUID of version 8 that stands for something about the message.
 // https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8
 func (u Undelivered) id(what string) string {
-	sum := sha256.Sum256(encode([]string{TopicDeliveryFailed, u.Message.ID(), what}))
+	sum := sha256.Sum256(encode([]string{topicDeliveryFailed, u.Message.ID(), what}))
 	sum[6] = sum[6]&0x0F | 0x80
 	sum[8] = sum[8]&0x3F | 0x80
 	h := hex.EncodeToString(sum[:16])

@@ -32,8 +32,8 @@ type Progress struct {
 	Now      time.Time
 }
 
-// PatientFallback is after what time the next channel is tried where the request does not say.
-const PatientFallback = 24 * time.Hour
+// patientFallback is after what time the next channel is tried where the request does not say.
+const patientFallback = 24 * time.Hour
 
 // A DispatchStep is what is to be done next about a message.
 type DispatchStep struct {
@@ -102,7 +102,7 @@ func (p Progress) open() *DispatchStep {
 func (p Progress) deadline(t Try) time.Time {
 	after := p.Schedule.Fallback
 	if after == 0 {
-		after = PatientFallback
+		after = patientFallback
 	}
 	if t.Sent.IsZero() {
 		return t.Begun.Add(after)

@@ -9,8 +9,10 @@
 // Which moves there are stands in task-machine.json. [Forward] and [ConvertToReferral]
 // make a Task that takes the place of another, or grows out of one.
 //
-// Messages, receipts and reply policies are judged before they are stored, forms that
-// are submitted are triaged, and clocks count the opening hours until an answer is due.
+// [Post] and [Revise] judge a message before it is stored, [Open] a request for one that
+// begins a conversation. [Submit] makes a Task of a form that is sent, by what its triage
+// rules say ([CompileRules]), and [Amend] changes the answers. Clocks count the opening hours
+// until an answer is due ([Service.Deadline]).
 //
 // [Book] says what an Appointment does to the Slots that it names, [ChangeSlot] what may be done
 // to those by hand, and [MayReissue] what may be asked for again of a repeat prescription.

@@ -90,7 +90,7 @@ func defaults() map[string]SLA {
 		"routine":                 {Measure: NextCoreDay},
 		"advice-and-guidance":     {Measure: WorkingDays, Days: 5},
 		"referral":                {Measure: WorkingDays, Days: 5},
-		"unread-escalation-after": {Measure: CoreHours, Length: UnreadLimit},
+		"unread-escalation-after": {Measure: CoreHours, Length: unreadLimit},
 
 		"response-not-opened-after": {Measure: WorkingDays, Days: 2},
 		"filing-after":              {Measure: WorkingDays, Days: 2},

@@ -38,9 +38,9 @@ type Message struct {
 	Unspeakable bool    // its policy cannot be read, so it allows nothing
 }
 
-// ReleaseURL is the extension of a message between clinicians that the patient may see: a
+// releaseURL is the extension of a message between clinicians that the patient may see: a
 // valueBoolean.
-const ReleaseURL = extensionBase + "release-to-patient"
+const releaseURL = extensionBase + "release-to-patient"
 
 // ReadMessage reads a Communication; base is the address of this server.
 func ReadMessage(r *fhir.Resource, base string) Message {
@@ -50,7 +50,7 @@ func ReadMessage(r *fhir.Resource, base string) Message {
 		Status:     n.Child("status").Text(),
 		Sender:     target(n.Child("sender"), base),
 		InReplyTo:  target(n.Child("inResponseTo"), base),
-		Released:   n.Extension(ReleaseURL).Child("value").Text() == "true",
+		Released:   n.Extension(releaseURL).Child("value").Text() == "true",
 		Identifier: identifierIn(n, MessageIDSystem),
 	}
 	m.Sent, _ = time.Parse(time.RFC3339, n.Child("sent").Text())

@@ -32,7 +32,7 @@ type Posted struct {
 	Receipts []Authored   // Tasks to be created
 	Follow   []SystemMove // of the Task
 	Turn     Turn         // to be appended to the Facts of a change of the Task in the same transaction; New is set
-	Escalate bool         // somebody is told when it stays unread: see [UnreadLimit]
+	Escalate bool         // somebody is told when it stays unread: see unreadLimit
 	Issues   []fhir.Issue // to be shown with the answer: superseded-context
 }
 
@@ -172,7 +172,7 @@ func (p *posting) moment(answered Message, policy *Policy) ([]SystemMove, error)
 	if opens || t.Status == StatusOnHold && p.resumes() {
 		next := t
 		next.Status, next.Outputs = StatusInProgress, nil
-		return []SystemMove{{Task: t.Key, From: t.Status, To: StatusInProgress, BusinessStatus: BusinessStatusFor(next)}}, nil
+		return []SystemMove{{Task: t.Key, From: t.Status, To: StatusInProgress, BusinessStatus: businessStatusFor(next)}}, nil
 	}
 	return nil, nil
 }

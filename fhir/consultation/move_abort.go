@@ -56,6 +56,6 @@ func (f Facts) stop(abort Task) []SystemMove {
 	stopped.Status = StatusCancelled
 	return []SystemMove{
 		{Task: abort.Key, From: StatusAccepted, To: StatusCompleted},
-		{Task: stopped.Key, From: f.Aborted.Status, To: StatusCancelled, BusinessStatus: BusinessStatusFor(stopped)},
+		{Task: stopped.Key, From: f.Aborted.Status, To: StatusCancelled, BusinessStatus: businessStatusFor(stopped)},
 	}
 }

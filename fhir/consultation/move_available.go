@@ -29,7 +29,7 @@ func AvailableActions(t Task, roles Roles, f Facts) []Move {
 			next := t
 			next.Status = m.to
 			next.Outputs = nil
-			moves = append(moves, Move{To: m.to, Requires: m.requires, BusinessStatus: BusinessStatusFor(next)})
+			moves = append(moves, Move{To: m.to, Requires: m.requires, BusinessStatus: businessStatusFor(next)})
 		}
 	}
 	for _, c := range r.closing {
@@ -60,24 +60,8 @@ func (m transition) hopeless(t Task, f Facts) bool {
 	return false
 }
 
-// SystemMoves returns the moves out of a status that the server may make by itself, such
-// as timers and coupled updates do.
-func SystemMoves(kind Kind, from Status) []Move {
-	if machine().kinds[kind] == nil {
-		return nil
-	}
-	var moves []Move
-	for _, m := range machine().from(kind, from) {
-		if m.by&System != 0 {
-			next := Task{Kind: kind, Status: m.to}
-			moves = append(moves, Move{To: m.to, Requires: m.requires, BusinessStatus: BusinessStatusFor(next)})
-		}
-	}
-	return moves
-}
-
-// AppendExtension appends m to dst as an extension of an issue, a JSON object.
-func (m Move) AppendExtension(dst []byte) []byte {
+// appendExtension appends m to dst as an extension of an issue, a JSON object.
+func (m Move) appendExtension(dst []byte) []byte {
 	dst = append(dst, `{"url":"`+AllowedTransitionURL+`","extension":[`...)
 	dst = append(m.appendParts(dst, "url"), `]}`...)
 	return dst
@@ -90,7 +74,7 @@ func extensionsOf(moves []Move) string {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = m.AppendExtension(dst)
+		dst = m.appendExtension(dst)
 	}
 	return string(dst)
 }

@@ -23,11 +23,11 @@ func businessSystem(kind Kind) string {
 	return BusinessSystem
 }
 
-// BusinessStatusFor returns the business status that a Task of t's kind gets when it comes
+// businessStatusFor returns the business status that a Task of t's kind gets when it comes
 // into t's status with t's outputs, a code of [AdviceStatusSystem]. It is empty for the
 // kinds whose business status is not derived, and for drafts. A Task that is entered in
 // error keeps what it has.
-func BusinessStatusFor(t Task) string {
+func businessStatusFor(t Task) string {
 	r := machine().kinds[t.Kind]
 	switch {
 	case r == nil || r.system == "":

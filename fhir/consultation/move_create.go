@@ -12,7 +12,7 @@ func (p proposal) create() (Decision, *fhir.Outcome) {
 	switch {
 	case by&^System == 0 && by&p.roles == 0:
 		return Decision{}, invalidTransition(t.Kind, "", t.Status)
-	case !p.system() && t.BusinessStatus != "" && t.BusinessStatus != BusinessStatusFor(t):
+	case !p.system() && t.BusinessStatus != "" && t.BusinessStatus != businessStatusFor(t):
 		return Decision{}, businessStatusDerived()
 	case by&p.roles == 0:
 		return Decision{}, wrongRole("Task.requester", by)
@@ -53,9 +53,9 @@ func beginnings(kind Kind, roles Roles) []Move {
 		return nil
 	}
 	var moves []Move
-	for _, s := range Statuses() {
+	for _, s := range allStatuses() {
 		if r.initial[s]&roles != 0 {
-			moves = append(moves, Move{To: s, BusinessStatus: BusinessStatusFor(Task{Kind: kind, Status: s})})
+			moves = append(moves, Move{To: s, BusinessStatus: businessStatusFor(Task{Kind: kind, Status: s})})
 		}
 	}
 	return moves

@@ -175,7 +175,7 @@ func (p proposal) decided(e Effect, by Roles) Decision {
 	case e == TaskMoved && d.To == StatusEnteredInError, e == TaskEdited, e == TaskUnchanged:
 		d.BusinessStatus = p.old.BusinessStatus
 	default:
-		d.BusinessStatus = BusinessStatusFor(p.next)
+		d.BusinessStatus = businessStatusFor(p.next)
 	}
 	return d
 }
@@ -191,7 +191,7 @@ func (p proposal) derives() bool {
 	if machine().kinds[p.next.Kind].system == "" {
 		return next == "" && removable(p.old.BusinessStatus) && p.roles&Owner != 0
 	}
-	return next == "" || p.old.Status != p.next.Status && next == BusinessStatusFor(p.next)
+	return next == "" || p.old.Status != p.next.Status && next == businessStatusFor(p.next)
 }
 
 func businessStatusDerived() *fhir.Outcome {

@@ -74,7 +74,7 @@ func plainTask(kind Kind, status Status) Task {
 			{Type: "intended-recommendation", Codes: []Code{{RecommendationSystem, "OTHER"}}},
 			{Type: "prescription", Target: fhir.Key{Type: "MedicationRequest", ID: "m"}},
 		}}
-	t.BusinessStatus = BusinessStatusFor(t)
+	t.BusinessStatus = businessStatusFor(t)
 	return t
 }
 
@@ -106,8 +106,8 @@ func TestEveryMove(t *testing.T) {
 	t.Parallel()
 	data, allowed := readMoveData(t), 0
 	for _, kind := range Kinds() {
-		for _, from := range Statuses() {
-			for _, to := range Statuses() {
+		for _, from := range allStatuses() {
+			for _, to := range allStatuses() {
 				for _, roles := range singleRoles {
 					old, next := plainTask(kind, from), plainTask(kind, to)
 					next.BusinessStatus = old.BusinessStatus
@@ -144,7 +144,7 @@ func TestEveryMove(t *testing.T) {
 		}
 	}
 	// So many (kind, from, to, role) are in the data.
-	want := len(Kinds()) * (len(Statuses()) - 1)
+	want := len(Kinds()) * (len(allStatuses()) - 1)
 	for _, k := range data.Kinds {
 		for _, m := range k.Moves {
 			want += len(m.By)
@@ -159,7 +159,7 @@ func TestEveryBeginning(t *testing.T) {
 	t.Parallel()
 	data := readMoveData(t)
 	for _, kind := range Kinds() {
-		for _, status := range append(Statuses(), "nonsense") {
+		for _, status := range append(allStatuses(), "nonsense") {
 			for _, roles := range singleRoles {
 				next := plainTask(kind, status)
 				d, err := Decide(nil, next, roles, allFacts(status))
@@ -295,14 +295,11 @@ func TestAllowedMoves(t *testing.T) {
 				fmt.Fprintf(&b, "  (new) %s: %s\n", roles, listMoves(moves))
 			}
 		}
-		for _, from := range Statuses() {
+		for _, from := range allStatuses() {
 			for _, roles := range []Roles{Requester, Owner, Owner | Clinician, Admin | Owner, System} {
 				if moves := AvailableActions(plainTask(kind, from), roles, allFacts(from)); moves != nil {
 					fmt.Fprintf(&b, "  %s %s: %s\n", from, roles, listMoves(moves))
 				}
-			}
-			if moves := SystemMoves(kind, from); moves != nil {
-				fmt.Fprintf(&b, "  %s, server by itself: %s\n", from, listMoves(moves))
 			}
 		}
 	}
@@ -349,7 +346,7 @@ func TestRefusalListsMoves(t *testing.T) {
 	if r.From != StatusRequested || r.To != StatusAccepted || listMoves(r.Allowed) != "cancelled [CONVERSATION_ENDED_CANCELLED]" {
 		t.Errorf("%+v", r)
 	}
-	extension := r.Allowed[0].AppendExtension(nil)
+	extension := r.Allowed[0].appendExtension(nil)
 	src := `{"resourceType":"OperationOutcome","issue":[{"extension":[` + string(extension) + `],"severity":"error","code":"forbidden"}]}`
 	if _, err := fhir.Decode("OperationOutcome", []byte(src)); err != nil {
 		t.Errorf("%s: %v", src, err)

@@ -103,9 +103,9 @@ func TestRandomWalks(t *testing.T) {
 	data := readMoveData(t)
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom(Kinds()).Draw(t, "kind")
-		task := plainTask(kind, rapid.SampledFrom(Statuses()).Draw(t, "status"))
+		task := plainTask(kind, rapid.SampledFrom(allStatuses()).Draw(t, "status"))
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			next := plainTask(kind, rapid.SampledFrom(Statuses()).Draw(t, "to"))
+			next := plainTask(kind, rapid.SampledFrom(allStatuses()).Draw(t, "to"))
 			next.Reason = rapid.Bool().Draw(t, "reason")
 			next.BusinessStatus = rapid.SampledFrom([]string{"", task.BusinessStatus, AdviceConverted, ConversationEndedClosed, ReferrerToReview}).Draw(t, "business")
 			if rapid.Bool().Draw(t, "no outputs") {

@@ -7,9 +7,9 @@ import (
 	"github.com/openconsult/openconsult/fhir"
 )
 
-// UnreadLimit is how much opening time an urgent message may stay unread, unless the
+// unreadLimit is how much opening time an urgent message may stay unread, unless the
 // service sets unread-escalation-after.
-const UnreadLimit = 4 * time.Hour
+const unreadLimit = 4 * time.Hour
 
 // Escalates reports whether an unread message of a priority is escalated: urgent and above.
 func Escalates(priority string) bool { return slices.Index(priorities(), priority) > 0 }

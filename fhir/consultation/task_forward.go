@@ -26,7 +26,7 @@ func Forward(old, next *fhir.Resource, now time.Time) (linked, closed []byte, er
 	end.setText("status", string(StatusRejected))
 	end.setWire("statusReason", conceptOf(ReasonSystem, "forwarded", ""))
 	end.setText("lastModified", dateTime(now))
-	end.setBusiness(kind, BusinessStatusFor(Task{Kind: kind, Status: StatusRejected}))
+	end.setBusiness(kind, businessStatusFor(Task{Kind: kind, Status: StatusRejected}))
 
 	begin, err := grown(old, now)
 	if err != nil {
@@ -34,7 +34,7 @@ func Forward(old, next *fhir.Resource, now time.Time) (linked, closed []byte, er
 	}
 	begin.set("owner", next.Root().Child("owner").Raw())
 	begin.set("extension", replacing(old))
-	begin.setBusiness(kind, BusinessStatusFor(Task{Kind: kind, Status: StatusRequested}))
+	begin.setBusiness(kind, businessStatusFor(Task{Kind: kind, Status: StatusRequested}))
 	return begin.bytes(), end.bytes(), nil
 }
 
@@ -79,6 +79,6 @@ func ConvertToReferral(advice *fhir.Resource, request fhir.Key, now time.Time) (
 	d.setWire("partOf", []wireReference{{Reference: "Task/" + advice.ID()}})
 	d.setWire("code", conceptOf(KindSystem, string(Referral), ""))
 	d.setWire("focus", wireReference{Reference: request.String(), Type: request.Type})
-	d.setBusiness(Referral, BusinessStatusFor(Task{Kind: Referral, Status: StatusRequested}))
+	d.setBusiness(Referral, businessStatusFor(Task{Kind: Referral, Status: StatusRequested}))
 	return d.bytes(), nil
 }

@@ -66,8 +66,8 @@ const (
 	StatusEnteredInError Status = "entered-in-error"
 )
 
-// Statuses lists all statuses of R4.
-func Statuses() []Status {
+// allStatuses lists all statuses of R4.
+func allStatuses() []Status {
 	return []Status{StatusDraft, StatusRequested, StatusReceived, StatusAccepted, StatusRejected, StatusReady, StatusCancelled, StatusInProgress, StatusOnHold, StatusFailed, StatusCompleted, StatusEnteredInError}
 }
 

@@ -45,7 +45,7 @@ func storedTask(status Status, pairs ...string) string {
 		}
 		src = strings.Replace(src, pairs[i], pairs[i+1], 1)
 	}
-	business := cmp.Or(BusinessStatusFor(Task{Kind: AdviceAndGuidance, Status: status}), "NONE")
+	business := cmp.Or(businessStatusFor(Task{Kind: AdviceAndGuidance, Status: status}), "NONE")
 	return strings.NewReplacer("STATUS", string(status), "BUSINESS", business).Replace(src)
 }
 
@@ -276,7 +276,7 @@ func TestNothingChanges(t *testing.T) {
 // TestClosing: the one business status that a client writes.
 func TestClosing(t *testing.T) {
 	t.Parallel()
-	for _, status := range Statuses() {
+	for _, status := range allStatuses() {
 		_, old := taskOf(t, storedTask(status))
 		_, next := taskOf(t, strings.Replace(storedTask(status), `-1","code":"`+old.BusinessStatus+`"`, `-1","code":"`+ConversationEndedClosed+`"`, 1))
 		d, err := Decide(&old, next, Requester, Facts{Match: MatchCurrent})

@@ -42,13 +42,6 @@ func Bool(b bool) Item { return Item{value: b} }
 // Integer returns i as an item.
 func Integer(i int) Item { return Item{value: int64(i)} }
 
-// Decimal returns the decimal that text writes as an item; it is not ok when text
-// is no decimal, or one of more than 128 digits.
-func Decimal(text string) (i Item, ok bool) {
-	d, ok := parseDecimal(text)
-	return Item{value: d}, ok
-}
-
 // Node returns the node that i is; it is not ok for a computed value.
 func (i Item) Node() (n fhir.Node, ok bool) { return i.node, !i.node.IsZero() }
 

@@ -37,7 +37,7 @@ func kindOf(i access.Interaction) kind {
 		k.action, k.profile = "U", "Update"
 	case access.Delete:
 		k.action, k.profile = "D", "Delete"
-	case TransitionRefused:
+	case transitionRefused:
 		k.action, k.subtype = "U", []coding{{System: interactions, Code: string(access.Update)}, {System: ownEvents, Code: string(i)}}
 	case transactionInteraction:
 	default:

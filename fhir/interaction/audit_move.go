@@ -9,9 +9,9 @@ import (
 	"github.com/openconsult/openconsult/fhir/store"
 )
 
-// TransitionRefused is recorded, in the place of what was asked for, when a Task is not moved
+// transitionRefused is recorded, in the place of what was asked for, when a Task is not moved
 // from one status to another.
-const TransitionRefused access.Interaction = "transition-refused"
+const transitionRefused access.Interaction = "transition-refused"
 
 // lineOf returns the line of audit of p. That a Task was not moved says from where to where, of
 // which version and whose it is.
@@ -21,7 +21,7 @@ func (t *transaction) lineOf(p *part) *store.Trail {
 	if line == nil || p.current == nil || !errors.As(p.err, &r) || r.From == "" || r.From == r.To {
 		return line
 	}
-	line.Interaction, line.Version, line.Patients = string(TransitionRefused), p.current.Number, t.store.PatientsOf(p.current)
+	line.Interaction, line.Version, line.Patients = string(transitionRefused), p.current.Number, t.store.PatientsOf(p.current)
 	line.Detail = with(line.Detail, "from", string(r.From))
 	line.Detail = with(line.Detail, "to", string(r.To))
 	if p.Expect > store.Anything {

@@ -24,6 +24,15 @@ const (
 // records, rather than resources like others.
 func (s *Session) keepsAudit(typ string) bool { return typ == auditType && s.store.Audits() }
 
+// Recorded returns the type of resource that only the server itself writes, and empty when
+// there is none.
+func (e *Engine) Recorded() string {
+	if e.store == nil || !e.store.Audits() {
+		return ""
+	}
+	return auditType
+}
+
 // refuseAudit returns an Outcome when i would write AuditEvents, which only the
 // server records.
 func (s *Session) refuseAudit(i access.Interaction, typ string) error {

@@ -23,7 +23,7 @@ func (s *Session) Batch(ctx context.Context, b Bundle) ([]Reply, error) {
 	t.Single = true
 	t.parts = make([]part, len(b.Entries))
 	for i := range b.Entries {
-		t.parts[i] = t.part(i)
+		t.parts[i] = t.part(ctx, i)
 		t.parts[i].linked = t.parts[i].Resource
 	}
 	together, alone, reads := t.sort(ctx)
@@ -56,7 +56,7 @@ func (t *transaction) sort(ctx context.Context) (together, alone, reads []*part)
 			t.recordWrite(ctx, p)
 		case p.Reading != nil:
 			reads = append(reads, p)
-		case t.Dry, p.Conditional, seen[p.key], t.minds(ctx, p.Entry):
+		case t.Dry, p.Conditional, seen[p.key], p.minded:
 			alone = append(alone, p)
 		default:
 			together, seen[p.key] = append(together, p), true

@@ -36,48 +36,77 @@ type Link struct {
 // converses reports whether the rules of conversations hold for the session.
 func (s *Session) converses() bool { return s.conversation != nil && !s.server }
 
-// minds reports whether the rules of conversations look at e. Of changes they look at the version
-// before, which is not known here, so that every change of a type may matter.
+// A concern is what the rules of conversations look at of the resources of a type. The zero one
+// is nothing.
+type concern struct {
+	begins  func(context.Context, *fhir.Resource) bool // whether at one that is created; nil is never
+	changes bool                                       // at updates and patches, and at the version before
+	deletes bool                                       // at deletions, and at what is deleted
+}
+
+// concernOf is the table of what the rules look at. What is not known when a request comes, such
+// as the version before, the rules find out themselves: it says too much rather than too little.
+func (s *Session) concernOf(typ string) concern {
+	always := func(context.Context, *fhir.Resource) bool { return true }
+	var c concern
+	switch typ {
+	case "Task":
+		c = concern{beginsWork, true, true}
+	case "Communication":
+		c = concern{isSaid, true, true}
+	case "QuestionnaireResponse":
+		c = concern{s.starts, true, true}
+	case "CommunicationRequest", "Appointment":
+		c = concern{always, true, true}
+	case "Slot":
+		c = concern{nil, true, true}
+	case "Binary":
+		c = concern{nil, s.keepsFiles(), s.keepsFiles()}
+	case "MedicationRequest", "Provenance", "ServiceRequest":
+		c = concern{deletes: true} // a conversation may be about it, or come from there
+	}
+	if approaches(typ) && s.byPatient() {
+		c.begins, c.changes = always, true
+	}
+	return c
+}
+
+// beginsWork reports whether a Task that is created is of a kind of ours, or cannot be told from one.
+func beginsWork(_ context.Context, task *fhir.Resource) bool {
+	kind, err := consultation.KindOf(task.Root())
+	return kind != "" || err != nil
+}
+
+// isSaid reports whether a Communication that is created may be in a conversation, or should be.
+func isSaid(_ context.Context, message *fhir.Resource) bool {
+	return !message.Root().Child("partOf").IsZero() || consultation.OutsideConversation(message.Root()) != nil
+}
+
+// minds reports whether the rules of conversations look at e.
 func (s *Session) minds(ctx context.Context, e *Entry) bool {
 	if !s.converses() || e.Reading != nil || e.Problem != nil {
 		return false
 	}
-	if e.Method != "DELETE" && approaches(e.Key.Type) && s.byPatient() {
-		return true
+	c := s.concernOf(e.Key.Type)
+	switch {
+	case e.Method == "DELETE":
+		return c.deletes
+	case e.Method == "POST" && e.Resource != nil:
+		return c.begins != nil && c.begins(ctx, e.Resource)
 	}
-	if e.Method == "DELETE" && isAbout(e.Key.Type) {
-		return true
-	}
-	creates := e.Method == "POST" && e.Resource != nil
-	switch e.Key.Type {
-	case "Task":
-		if creates {
-			kind, err := consultation.KindOf(e.Resource.Root())
-			return kind != "" || err != nil
-		}
-		return true
-	case "Communication":
-		return !creates || !e.Resource.Root().Child("partOf").IsZero() || consultation.OutsideConversation(e.Resource.Root()) != nil
-	case "QuestionnaireResponse":
-		return !creates || s.starts(ctx, e.Resource)
-	case "CommunicationRequest", "Appointment":
-		return true
-	case "Slot":
-		return !creates
-	case "Binary":
-		return !creates && s.keepsFiles()
-	}
-	return false
+	return c.changes
 }
 
-// isAbout reports whether resources of a type may be what a conversation is about, or say where it
-// comes from, so that they are not deleted while there is one.
-func isAbout(typ string) bool {
-	switch typ {
-	case "CommunicationRequest", "MedicationRequest", "Provenance", "QuestionnaireResponse", "ServiceRequest":
-		return true
+// judges reports whether the rules of conversations look at the version that p follows or deletes.
+func (t *transaction) judges(p *part) bool {
+	if !t.converses() || t.Past {
+		return false
 	}
-	return false
+	c := t.concernOf(p.Key.Type)
+	if p.interaction == access.Delete {
+		return c.deletes
+	}
+	return c.changes
 }
 
 // byItself performs e as a request by itself.
@@ -89,10 +118,11 @@ func (s *Session) byItself(ctx context.Context, e Entry) (Result, error) {
 	return replies[0].Result, nil
 }
 
-// needsHold reports whether the rules that look at e are about what others may change at the
-// same time, so that it takes more than one statement.
-func (t *transaction) needsHold(ctx context.Context, e *Entry) bool {
-	return t.minds(ctx, e) && !t.Past && !(e.Key.Type == "QuestionnaireResponse" && e.Method == "POST")
+// needsHold reports whether the rules that look at p are about what others may change at the
+// same time, so that it takes more than one statement. Answers that start a conversation are not:
+// there is none yet.
+func (t *transaction) needsHold(p *part) bool {
+	return p.minded && !t.Past && !(p.Key.Type == "QuestionnaireResponse" && p.interaction == access.Create)
 }
 
 // holdFirst holds the conversations that entries name, before anything of them is read.
@@ -150,7 +180,7 @@ func (t *transaction) converse(ctx context.Context, at ground, parts []*part) er
 	if !t.converses() || t.Past {
 		return nil
 	}
-	minded := slices.DeleteFunc(slices.Clone(parts), func(p *part) bool { return p.err != nil || p.answered || !t.minds(ctx, p.Entry) })
+	minded := slices.DeleteFunc(slices.Clone(parts), func(p *part) bool { return p.err != nil || p.answered || !p.minded })
 	if len(minded) == 0 {
 		return nil
 	}

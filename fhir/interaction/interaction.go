@@ -1,6 +1,3 @@
-// Package interaction performs the RESTful interactions of FHIR for one caller:
-// what must happen between a request and the database. It asks the caller's
-// Grant first, and knows neither HTTP nor SQL.
 package interaction
 
 import (

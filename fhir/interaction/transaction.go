@@ -32,13 +32,13 @@ type transaction struct {
 // https://hl7.org/fhir/R4/http.html#transaction
 func (s *Session) Transaction(ctx context.Context, b Bundle) ([]Reply, error) {
 	t := &transaction{Session: s, Bundle: b}
-	if err := t.begin(); err != nil {
+	if err := t.begin(ctx); err != nil {
 		if err = t.received(ctx, err); errors.Is(err, store.ErrReceived) {
 			return nil, err
 		}
 		return nil, t.refused(ctx, err)
 	}
-	if !t.isStraight(ctx) {
+	if !t.isStraight() {
 		t.scanAhead(ctx)
 	}
 	for range maxRaces {
@@ -56,10 +56,10 @@ func (s *Session) Transaction(ctx context.Context, b Bundle) ([]Reply, error) {
 }
 
 // begin finds out what can be known without looking at what is stored.
-func (t *transaction) begin() error {
+func (t *transaction) begin(ctx context.Context) error {
 	t.parts = make([]part, len(t.Entries))
 	for i := range t.Entries {
-		t.parts[i] = t.part(i)
+		t.parts[i] = t.part(ctx, i)
 	}
 	if err := t.problems(); err != nil {
 		return err
@@ -72,12 +72,12 @@ func (t *transaction) begin() error {
 
 // isStraight reports whether the transaction takes one statement to write, after
 // others that need not be in a transaction with it.
-func (t *transaction) isStraight(ctx context.Context) bool {
+func (t *transaction) isStraight() bool {
 	if t.Dry || len(t.links.references) > 0 {
 		return false
 	}
 	for i := range t.parts {
-		if p := &t.parts[i]; p.Conditional || p.Reading != nil || t.needsHold(ctx, p.Entry) {
+		if p := &t.parts[i]; p.Conditional || p.Reading != nil || t.needsHold(p) {
 			return false
 		}
 	}
@@ -87,7 +87,7 @@ func (t *transaction) isStraight(ctx context.Context) bool {
 // perform does all of it once. It is errRaced when somebody else has changed what
 // it has looked at.
 func (t *transaction) perform(ctx context.Context) error {
-	if t.isStraight(ctx) {
+	if t.isStraight() {
 		t.restart()
 		if err := t.prepare(ctx, &foresight{DB: t.store}); err != nil {
 			return err

@@ -20,6 +20,7 @@ type part struct {
 	criteria    int            // which of the criteria of the transaction are its own, if it is conditional
 	earlier     *store.Version // of a vread: the version, if there was one before
 	recorded    bool           // err is in the audit
+	minded      bool           // the rules of conversations look at it
 	attempt
 }
 
@@ -40,7 +41,7 @@ type attempt struct {
 
 // part returns the part of entry n, with an Outcome in it if the caller may not
 // do such things at all.
-func (t *transaction) part(n int) part {
+func (t *transaction) part(ctx context.Context, n int) part {
 	p := part{Entry: &t.Entries[n], n: n, criteria: -1}
 	p.interaction = interactionOf(p.Entry)
 	if p.interaction == access.Create || p.Conditional && p.interaction == access.Update {
@@ -64,6 +65,7 @@ func (t *transaction) part(n int) part {
 	if p.err == nil && t.Past {
 		p.err = t.mayBePast(&p)
 	}
+	p.minded = p.err == nil && t.minds(ctx, p.Entry)
 	return p
 }
 
@@ -204,21 +206,6 @@ func (t *transaction) proposeChange(p *part) (err error) {
 	}
 	next.dry, p.proposal = t.Dry, &next
 	return nil
-}
-
-// judges reports whether the rules of conversations look at the version that p follows.
-func (t *transaction) judges(p *part) bool {
-	if !t.converses() || t.Past {
-		return false
-	}
-	if p.interaction == access.Delete && isAbout(p.Key.Type) || p.Key.Type == "Binary" && t.keepsFiles() {
-		return true
-	}
-	switch p.Key.Type {
-	case "Task", "Communication", "QuestionnaireResponse", "CommunicationRequest", "Appointment", "Slot":
-		return true
-	}
-	return false
 }
 
 // outline makes the sketch of what p writes.

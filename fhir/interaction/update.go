@@ -107,8 +107,13 @@ func (s *Session) changeable(c change, v *store.Version) (*store.Version, error)
 	if err != nil {
 		return nil, err
 	}
-	if (v == nil || v.Deleted()) && c.creates && c.expect <= 0 && s.grant.View(access.MayUpdate, c.key.Type).Unlimited() {
-		return nil, nil
+	if (v == nil || v.Deleted()) && c.creates && s.grant.View(access.MayUpdate, c.key.Type).Unlimited() {
+		switch {
+		case c.expect <= 0, v != nil && v.Number == int(c.expect):
+			return nil, nil
+		case v != nil:
+			return nil, stale(store.Written{Deleted: true})
+		}
 	}
 	if v, err = present(v, nil)(c.key.Type); err != nil {
 		return v, err
