@@ -114,7 +114,7 @@ func (s *Server) Performer() func(context.Context, bulk.Performance) bulk.Respon
 		}
 		return access.Grant{}, fhir.Errorf(fhir.Unauthorized, fhir.Login, "", "Nobody asks for this.")
 	}
-	inner := &Server{config: config, memory: s.memory, small: s.small, signing: s.signing, listening: s.listening, metadata: s.metadata}
+	inner := &Server{config: config, memory: s.memory, small: s.small, signing: s.signing, heavy: s.heavy, listening: s.listening, metadata: s.metadata}
 	inner.router = inner.newRouter(inner.routes())
 	return inner.performLater
 }

@@ -51,8 +51,8 @@ func (s *Server) besides(api http.Handler) http.Handler {
 		// Recorders of tests have no deadlines.
 		_ = connection.SetReadDeadline(time.Now().Add(maxAuthTime))
 		_ = connection.SetWriteDeadline(time.Now().Add(2 * maxAuthTime))
-		if err := admit(r.Context(), s.signing, 1); err != nil {
-			h.Set("Retry-After", "2")
+		if err := take(r.Context(), s.signing, 1); err != nil {
+			h.Set("Retry-After", retryAfter())
 			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "Too many others are signing in; try again later."))
 			return
 		}

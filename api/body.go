@@ -50,7 +50,10 @@ func (s *Server) readBody(c *gin.Context, limit int64) ([]byte, error) {
 	if r.ContentLength > 0 {
 		b.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
-	_, err := b.ReadFrom(http.MaxBytesReader(c.Writer, r.Body, limit))
+	err := noteOf(r).seat.arriving(r.Context(), func() error {
+		_, err := b.ReadFrom(http.MaxBytesReader(c.Writer, r.Body, limit))
+		return err
+	})
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return nil, tooLarge(limit)
 	}

@@ -65,7 +65,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request, channel consul
 	if r.ContentLength > maxCallback {
 		return tooLarge(maxCallback)
 	}
-	if err := admit(r.Context(), s.small, maxCallback); err != nil {
+	if err := take(r.Context(), s.small, maxCallback); err != nil {
 		return fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "The server has too much to do; say it again later.")
 	}
 	defer s.small.Release(maxCallback)

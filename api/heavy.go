@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
 	"runtime"
 	"time"
 
@@ -37,9 +38,7 @@ func (s *Server) inTurn(routes []route) []route {
 			if err := s.readAhead(c); err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(c.Request.Context(), heavyAfter)
-			defer cancel()
-			if err := s.heavy.Acquire(ctx, 1); err != nil {
+			if err := s.heavyTurn(c.Request); err != nil {
 				return fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "Others are having large definitions looked at; send the request again later, or store the definition and name it.")
 			}
 			defer s.heavy.Release(1)
@@ -47,6 +46,25 @@ func (s *Server) inTurn(routes []route) []route {
 		}
 	}
 	return routes
+}
+
+// heavyTurn waits for the turn of a request, which gives its place to others meanwhile.
+func (s *Server) heavyTurn(r *http.Request) error {
+	if s.heavy.TryAcquire(1) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), heavyAfter)
+	defer cancel()
+	p := noteOf(r).seat
+	p.yield()
+	if err := s.heavy.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	err := p.resume(r.Context())
+	if err != nil {
+		s.heavy.Release(1)
+	}
+	return err
 }
 
 // readAhead reads the body of a request, which is read again from memory.

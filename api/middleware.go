@@ -34,6 +34,12 @@ type note struct {
 	grant access.Grant // of its sender, once that is known; until then it denies
 	inner bool         // it is an entry of another request, whose sender is known
 
+	class   class         // what it costs, as far as its address tells
+	verdict verdict       // refused until it was let in
+	asked   bool          // whether it was let in was asked at all
+	waited  time.Duration // for that
+	seat    *seat         // that it has then; nil is that it needs none
+
 	updated time.Time // when the version was stored that the answer is about; zero if there is none
 
 	idle func(wait func()) error // runs what waits without the room of the request; nil just runs it
@@ -69,7 +75,7 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", n.id)
 		start := time.Now()
-		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		seen := &statusWriter{ResponseWriter: w, note: n, status: http.StatusOK}
 		// An answer that is broken off is told of, too.
 		defer func() { s.report(r, n, seen.status, time.Since(start)) }()
 		next.ServeHTTP(seen, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
@@ -82,7 +88,11 @@ func (s *Server) report(r *http.Request, n *note, status int, took time.Duration
 		s.config.Log.DebugContext(r.Context(), "request", "request", n.id, "method", methodOf(r), "route", n.route, "status", status, "took", took)
 	}
 	if s.config.Observe != nil {
-		s.config.Observe(Observation{Method: methodOf(r), Route: n.route, Status: status, Took: took})
+		o := Observation{Method: methodOf(r), Route: n.route, Status: status, Took: took}
+		if n.asked {
+			o.Class, o.Admitted, o.Waited = n.class.String(), n.verdict == admitted, n.waited
+		}
+		s.config.Observe(o)
 	}
 }
 
@@ -96,9 +106,11 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// A statusWriter remembers the status that was written.
+// A statusWriter remembers the status that was written. Once an answer begins, what was
+// to be done for it is done, and its seat is free: who reads slowly keeps nobody out.
 type statusWriter struct {
 	http.ResponseWriter
+	note   *note
 	status int
 	begun  bool
 }
@@ -107,13 +119,17 @@ type statusWriter struct {
 func (w *statusWriter) WriteHeader(status int) {
 	if !w.begun {
 		w.status, w.begun = status, true
+		w.note.seat.end()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write begins the answer.
 func (w *statusWriter) Write(b []byte) (int, error) {
-	w.begun = true
+	if !w.begun {
+		w.begun = true
+		w.note.seat.end()
+	}
 	return w.ResponseWriter.Write(b)
 }
 
@@ -178,7 +194,7 @@ func (s *Server) crossOrigin(next http.Handler) http.Handler {
 			return
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-History, X-Request-Id, X-Security-Context")
+		h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-History, X-Provenance, X-Request-Id, X-Security-Context")
 		h.Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 	})
@@ -203,7 +219,7 @@ func (s *Server) expected(r *http.Request) int64 {
 }
 
 // bounded refuses what the server has no room for: an address that is too long,
-// a body beyond the memory that is left.
+// a body beyond the memory that is left, and more requests than the database can take.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if limit := addressLimit(r); len(r.RequestURI) > limit {
@@ -213,9 +229,8 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		size := s.expected(r)
 		setDeadlines(w, size)
 		room, weight := s.room(size)
-		if err := admit(r.Context(), room, weight); err != nil {
-			w.Header().Set("Retry-After", "2")
-			writeOutcome(w, http.StatusServiceUnavailable, fhir.Errorf(fhir.Unavailable, fhir.Throttled, "", "The server is busy, nothing was stored; send the request again later."))
+		if err := take(r.Context(), room, weight); err != nil {
+			s.refuse(w, r, refused)
 			return
 		}
 		held := true
@@ -224,13 +239,23 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 				room.Release(weight)
 			}
 		}()
-		noteOf(r).idle = func(wait func()) error {
+		p := s.admit(w, r)
+		if p == nil {
+			return
+		}
+		defer p.end()
+		n := noteOf(r)
+		n.seat = p
+		n.idle = func(wait func()) error {
+			p.yield()
 			room.Release(weight)
 			held = false
 			wait()
-			err := room.Acquire(r.Context(), weight)
-			held = err == nil
-			return err
+			if err := room.Acquire(r.Context(), weight); err != nil {
+				return err
+			}
+			held = true
+			return p.resume(r.Context())
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -245,10 +270,10 @@ func addressLimit(r *http.Request) int {
 	return maxURL
 }
 
-// admit takes weight from room, and waits for it a little if it must. A wait
+// take takes weight from room, and waits for it a little if it must. A wait
 // that ends while this goroutine does not run must not refuse what there is
 // room for.
-func admit(ctx context.Context, room *semaphore.Weighted, weight int64) error {
+func take(ctx context.Context, room *semaphore.Weighted, weight int64) error {
 	if room.TryAcquire(weight) {
 		return nil
 	}

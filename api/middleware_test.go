@@ -240,10 +240,12 @@ func TestObservations(t *testing.T) {
 		answer(s, r)
 	}
 	want := []Observation{
-		{"other", "", 405, 0}, {"GET", "/:type/:id", 404, 0}, {"GET", "", 404, 0}, {"GET", "/:type/:id", 400, 0}, {"GET", "", 414, 0},
+		{Method: "other", Status: 405, Class: "write", Admitted: true}, {Method: "GET", Route: "/:type/:id", Status: 404, Class: "read", Admitted: true},
+		{Method: "GET", Status: 404, Class: "search", Admitted: true}, {Method: "GET", Route: "/:type/:id", Status: 400, Class: "read", Admitted: true},
+		{Method: "GET", Status: 414},
 	}
 	for i, o := range seen {
-		o.Took = 0
+		o.Took, o.Waited = 0, 0
 		if o != want[i] {
 			t.Errorf("%d: %+v, want %+v", i, o, want[i])
 		}

@@ -28,6 +28,7 @@ type Limits struct {
 	Bundle int64 // of a Bundle; 50 MiB
 	Binary int64 // of a Binary; 100 MiB
 	Memory int64 // of all requests with large bodies under way together; 1 GiB
+	Conns  int   // that the database takes at a time, by which is measured how many requests are let in; 4 for each core
 }
 
 func (l Limits) withDefaults() Limits {
@@ -102,6 +103,10 @@ type Observation struct {
 	Route  string
 	Status int
 	Took   time.Duration
+
+	Class    string        // what the request costs, as far as its address tells: light, read, search, write, transaction or bulk; empty for what is always let in
+	Admitted bool          // it was let in; for one without a Class it says nothing
+	Waited   time.Duration // until that was known
 }
 
 // A Server answers FHIR requests under /fhir.
@@ -111,6 +116,7 @@ type Server struct {
 	memory    *semaphore.Weighted // for requests with large bodies
 	small     *semaphore.Weighted // for the others, a quarter beside it
 	signing   *semaphore.Weighted // for requests that belong to signing in, one each
+	gates     *gates
 	heavy     *semaphore.Weighted // for operations that are sent something large, one each
 	listening *room               // for websockets
 	metadata  *conformance.Statements
@@ -128,7 +134,7 @@ func New(c Config) (*Server, error) {
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
-	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), heavy: semaphore.NewWeighted(heavySlots()), listening: newRoom()}
+	s := &Server{config: c, memory: semaphore.NewWeighted(c.Limits.Memory), small: semaphore.NewWeighted(c.Limits.Memory / 4), signing: semaphore.NewWeighted(maxSigning), gates: newGates(c.Limits.Conns), heavy: semaphore.NewWeighted(heavySlots()), listening: newRoom()}
 	routes := s.routes()
 	if err := checkRules(routes); err != nil {
 		return nil, err
@@ -187,5 +193,5 @@ func checkRules(routes []route) error {
 // Handler returns the server as an http.Handler, with everything around the
 // routes: request ids, logs, panics, CORS, compression and limits.
 func (s *Server) Handler() http.Handler {
-	return s.identified(s.recovered(s.sockets(s.called(s.besides(s.crossOrigin(compressed(s.bounded(s.router))))))))
+	return s.identified(s.recovered(s.sockets(s.called(s.besides(s.crossOrigin(s.bounded(compressed(s.router))))))))
 }
