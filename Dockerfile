@@ -1,16 +1,17 @@
-# One container with the server and its PostgreSQL. The server listens on loopback only, because it runs without sign-in:
+# One container with the server and its PostgreSQL. By itself it serves a demo with sign-in, whose passwords everybody knows:
 #
 #   docker build -t openconsult .
-#   docker run --rm --network host -v openconsult:/data openconsult
+#   docker run --rm --init -p 127.0.0.1:8080:8080 -v openconsult:/data openconsult
 #
-# serves http://localhost:8080/fhir on the machine that runs the container.
+# is http://localhost:8080/fhir on this machine. .docker/compose.yaml has the same, and a server with a database of its own.
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /openconsult ./cmd/openconsult
+ARG VERSION=
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$VERSION" -o /openconsult ./cmd/openconsult
 
 FROM debian:bookworm-slim
 RUN mkdir /etc/postgresql-common \
@@ -26,6 +27,6 @@ COPY --from=build /openconsult /usr/local/bin/
 USER openconsult
 VOLUME /data
 EXPOSE 8080
-HEALTHCHECK --start-period=30s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8081/readyz"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8081/readyz"]
 ENTRYPOINT ["openconsult"]
 CMD ["serve", "--demo", "--data-dir", "/data", "--addr", "0.0.0.0:8080", "--admin-addr", "127.0.0.1:8081"]

@@ -37,7 +37,13 @@ type config struct {
 	followers, subscriptions int
 	listen, deadListen       string // addresses for deliveries
 	loadCommand              string
-	json                     bool
+	// mix, times, connections, admin and pids are of the overload workload.
+	mix         mixture
+	times       float64
+	connections int
+	admin       string
+	pids        []int
+	json        bool
 }
 
 const (
@@ -57,7 +63,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&c.tokenCommand, "token-command", "", fmt.Sprintf("shell `command` that prints the bearer token; it is run again every %v", renewToken))
 	f.StringVar(&c.prefer, "return", "", "send Prefer: return=`what` with writes: minimal, representation or OperationOutcome")
 	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "longest wait for one answer")
-	f.StringVar(&workloadName, "workload", "create", strings.Join(workloadNames(), ", ")+"; raw-create, raw-read and raw-update run the server's statements on -dsn")
+	f.StringVar(&workloadName, "workload", "create", strings.Join(workloadNames(), ", ")+"; raw-create, raw-read and raw-update run the server's statements on -dsn; fhirbench figures -help tells of all of them at once")
 	f.StringVar(&c.typeName, "type", "Communication", strings.Join(typeNames(), ", "))
 	f.IntVar(&c.clients, "c", 0, fmt.Sprintf("requests in flight at most (default %d, with -rate %d)", closedClients, openClients))
 	f.Int64Var(&c.requests, "n", 0, "stop after this many requests")
@@ -69,6 +75,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.resources, "resources", 100_000, "resources that the search workload searches; they are made once for each seed and size")
 	f.StringVar(&c.only, "only", "", "measure only the searches whose `name` contains this")
 	c.exchangeFlags(f)
+	c.overloadFlags(f)
 	f.BoolVar(&c.json, "json", false, "print the report as one JSON object")
 	if err := f.Parse(args); err != nil {
 		return config{}, err
@@ -108,7 +115,7 @@ func (c config) complete(workloadName string, rest []string) (config, error) {
 	c.base = strings.TrimRight(c.base, "/")
 	if c.clients == 0 {
 		c.clients = closedClients
-		if c.rate > 0 {
+		if c.rate > 0 && workloadName != overloadWorkload {
 			c.clients = openClients
 		}
 	}
@@ -116,6 +123,9 @@ func (c config) complete(workloadName string, rest []string) (config, error) {
 	c.set = max(c.set, c.clients)
 	if c.requests == 0 && c.duration == 0 {
 		c.duration = defaultDuration
+		if workloadName == overloadWorkload {
+			c.duration = time.Minute
+		}
 	}
 	return c, nil
 }
@@ -142,6 +152,8 @@ func (c config) check() error {
 		return fmt.Errorf("-return %q: give minimal, representation or OperationOutcome", c.prefer)
 	case c.clients < 0 || c.requests < 0 || c.resources < 0 || c.duration < 0 || c.set < 0 || c.people < 0 || c.timeout <= 0:
 		return errors.New("-c, -n, -d, -set, -people and -resources must not be negative, and -timeout must be positive")
+	case c.connections < 1 || !(c.times > 0):
+		return errors.New("-connections and -times must be positive")
 	case c.bundle < 1 || c.rounds < 1 || c.followers < 1 || c.subscriptions < 1:
 		return errors.New("-bundle, -rounds, -followers and -subscriptions must be at least 1")
 	case !(c.rate >= 0 && c.rate <= 1e6):

@@ -99,30 +99,38 @@ func (b *loadBench) check(ctx context.Context, set *corpus) error {
 // runCommand has the command load a file.
 func (b *loadBench) runCommand(ctx context.Context, set *corpus) (stretch, error) {
 	path := filepath.Join(b.dir, fmt.Sprintf("%d.ndjson", b.seed))
-	size, err := writeLines(path, set)
+	size, err := writeLines(path, set, 0, set.size)
 	if err != nil {
 		return stretch{}, fmt.Errorf("make a file to load: %w", err)
 	}
 	defer os.Remove(path)
-	command := exec.CommandContext(ctx, "sh", "-c", b.loadCommand)
-	command.Env = append(os.Environ(), "FILE="+path)
-	var said bytes.Buffer
-	command.Stdout, command.Stderr = &said, &said
 	began := time.Now()
-	if err := command.Run(); err != nil {
-		return stretch{}, fmt.Errorf("-load-command: %w: %s", err, excerpt(said.String()))
+	if err := runLoad(ctx, b.loadCommand, path); err != nil {
+		return stretch{}, err
 	}
 	return stretch{Resources: int64(set.size), Bytes: size, Seconds: time.Since(began).Seconds()}, nil
 }
 
-// writeLines writes all resources of a set to a file, one a line.
-func writeLines(path string, set *corpus) (size int64, err error) {
+// runLoad has a shell command load a file.
+func runLoad(ctx context.Context, load, path string) error {
+	command := exec.CommandContext(ctx, "sh", "-c", load)
+	command.Env = append(os.Environ(), "FILE="+path)
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = &said, &said
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("-load-command: %w: %s", err, excerpt(said.String()))
+	}
+	return nil
+}
+
+// writeLines writes the resources of a set from first up to, and without, end to a file, one a line.
+func writeLines(path string, set *corpus, first, end uint64) (size int64, err error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return 0, err
 	}
 	w := bufio.NewWriter(file)
-	for n := range set.size {
+	for n := first; n < end; n++ {
 		written, err := w.Write(append(set.at(n).body, '\n'))
 		if err != nil {
 			return 0, errors.Join(err, file.Close())

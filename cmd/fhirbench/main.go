@@ -6,6 +6,8 @@
 // workloads and -dsn are the exception: they run OpenConsult's own statements on its database, as the ceiling of what it can
 // do. The feed workload follows OpenConsult's $changes.
 //
+// fhirbench figures starts an OpenConsult server on a database of its own, measures all of this and more, and prints one table.
+//
 // Exit status: 0 when every request was answered with 2xx, 1 when one was not or the preparation went wrong, 2 when the
 // command line is wrong, 130 when the run was interrupted.
 package main
@@ -44,6 +46,9 @@ func openTarget(ctx context.Context, c config) (target, error) {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == figuresCommand {
+		return runFigures(ctx, args[1:], stdout, stderr)
+	}
 	c, err := parseFlags(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -59,6 +64,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer t.close()
 	if c.workload.name == searchWorkload {
 		return runSearch(ctx, c, t, stdout, stderr)
+	}
+	if c.workload.name == overloadWorkload {
+		return runOverload(ctx, c, t, stdout, stderr)
 	}
 	if c.workload.compare != nil {
 		return runComparison(ctx, c, t, stdout, stderr)

@@ -28,7 +28,14 @@ type rawTarget struct {
 	db    *store.DB
 	next  atomic.Uint64
 	mu    sync.Mutex
-	packs map[string][]store.Row // by type; guarded by mu
+	packs map[packKind][]store.Row // guarded by mu
+}
+
+// packKind is what packed bodies can stand in for each other by: what is stored of a resource holds its id, so a body under
+// another id must have one as long. It names the wrong one then, but it can be read.
+type packKind struct {
+	typeName string
+	idLength int
 }
 
 func openRaw(ctx context.Context, c config) (*rawTarget, error) {
@@ -36,7 +43,7 @@ func openRaw(ctx context.Context, c config) (*rawTarget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rawTarget{db: db, packs: map[string][]store.Row{}}, nil
+	return &rawTarget{db: db, packs: map[packKind][]store.Row{}}, nil
 }
 
 func (t *rawTarget) close() {
@@ -58,7 +65,7 @@ func (t *rawTarget) do(ctx context.Context, o op) (answer, error) {
 }
 
 func (t *rawTarget) put(ctx context.Context, o op, id string, expect store.Expect) (answer, error) {
-	packed, err := t.pack(o)
+	packed, err := t.pack(o, len(id))
 	if err != nil {
 		return answer{}, err
 	}
@@ -73,19 +80,20 @@ func (t *rawTarget) put(ctx context.Context, o op, id string, expect store.Expec
 	return a, nil
 }
 
-// pack returns one of the packed bodies of o's type; while there are too few, it
-// packs o's own.
-func (t *rawTarget) pack(o op) (store.Row, error) {
+// pack returns one of the packed bodies of o's type for an id of some length; while
+// there are too few, it packs o's own.
+func (t *rawTarget) pack(o op, idLength int) (store.Row, error) {
+	kind := packKind{o.typeName, idLength}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if packs := t.packs[o.typeName]; len(packs) == rawBodies {
+	if packs := t.packs[kind]; len(packs) == rawBodies {
 		return packs[t.next.Add(1)%rawBodies], nil
 	}
 	r, err := fhir.Decode(o.typeName, o.body)
 	if err != nil {
 		return store.Row{}, err
 	}
-	row, err := t.db.Row(fhir.Key{Type: o.typeName, ID: "x"}, store.Create, r)
-	t.packs[o.typeName] = append(t.packs[o.typeName], row)
+	row, err := t.db.Row(fhir.Key{Type: o.typeName, ID: strings.Repeat("x", idLength)}, store.Create, r)
+	t.packs[kind] = append(t.packs[kind], row)
 	return row, err
 }

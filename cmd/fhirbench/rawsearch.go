@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	_ "github.com/lib/pq" // the driver of the statements
@@ -92,28 +92,20 @@ func (r *rawSearcher) measure(ctx context.Context, c config, s searching) (float
 	if err != nil || list == nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	counts := make([]int, s.clients)
-	var group sync.WaitGroup
-	began := time.Now()
-	for i := range s.clients {
-		random := rand.New(rand.NewPCG(s.seed, uint64(i)+1))
-		group.Go(func() {
-			for ctx.Err() == nil && time.Since(began) < c.duration {
-				if err := drain(ctx, r.sql, pick(random, list)); err != nil {
-					cancel(err)
-				}
-				counts[i]++
-			}
-		})
+	taken := r.side(s, list).take(ctx, c.duration)
+	if taken.failed > 0 {
+		return 0, errors.New(taken.failure)
 	}
-	group.Wait()
-	total := 0
-	for _, n := range counts {
-		total += n
-	}
-	return thousandths(float64(total) / time.Since(began).Seconds()), context.Cause(ctx)
+	return thousandths(taken.rate()), context.Cause(ctx)
+}
+
+// side runs the statements of a search by each client.
+func (r *rawSearcher) side(s searching, statements []string) side {
+	randoms := s.randoms()
+	return side{clients: s.clients, next: func(client int) func(context.Context) error {
+		statement := pick(randoms[client], statements)
+		return func(ctx context.Context) error { return drain(ctx, r.sql, statement) }
+	}}
 }
 
 // drain runs a statement and reads all its rows without looking at them.

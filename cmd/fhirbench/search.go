@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -47,13 +47,9 @@ func searchBench(ctx context.Context, c config, t *httpTarget, progress io.Write
 	if raw != nil {
 		defer raw.close()
 	}
-	queries := searchQueries
-	deep, err := follow(ctx, t, deepSearch, deepPage)
+	queries, err := withDeepPage(ctx, t)
 	if err != nil {
-		return r, fmt.Errorf("go to page %d: %w", deepPage, err)
-	}
-	if deep != "" {
-		queries = append(queries[:len(queries):len(queries)], searchQuery{fmt.Sprintf("page %d", deepPage), func(*corpus, *rand.Rand) string { return deep }})
+		return r, err
 	}
 	for _, q := range queries {
 		if c.only != "" && !strings.Contains(q.name, c.only) {
@@ -76,6 +72,19 @@ func searchBench(ctx context.Context, c config, t *httpTarget, progress io.Write
 		r.Rows = append(r.Rows, row)
 	}
 	return r, ctx.Err()
+}
+
+// withDeepPage returns all searches, and that for a page far behind if there is one.
+func withDeepPage(ctx context.Context, t *httpTarget) ([]searchQuery, error) {
+	deep, err := follow(ctx, t, deepSearch, deepPage)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("go to page %d: %w", deepPage, err)
+	case deep == "":
+		return searchQueries, nil
+	}
+	page := searchQuery{fmt.Sprintf("page %d", deepPage), func(*corpus, *rand.Rand) string { return deep }}
+	return append(slices.Clone(searchQueries), page), nil
 }
 
 // rawIfAsked returns what runs the statements of searches by themselves, or nil when no database is given.
@@ -149,43 +158,60 @@ type searching struct {
 	clients int
 }
 
+// randoms returns what each client draws its values from.
+func (s searching) randoms() []*rand.Rand {
+	all := make([]*rand.Rand, s.clients)
+	for i := range all {
+		all[i] = rand.New(rand.NewPCG(s.seed, uint64(i)+1))
+	}
+	return all
+}
+
 // measureSearch repeats a search until the time is over. Each client sends one at least.
 func measureSearch(ctx context.Context, c config, t *httpTarget, s searching) (measured, error) {
-	histograms, rows := make([]histogram, s.clients), make([]uint64, s.clients)
-	var group sync.WaitGroup
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	began := time.Now()
-	for i := range s.clients {
-		random := rand.New(rand.NewPCG(s.seed, uint64(i)+1))
-		read := countMatches(&rows[i])
-		group.Go(func() {
-			for n := 0; ctx.Err() == nil && (n == 0 || time.Since(began) < c.duration); n++ {
-				address := withCount(s.query.made(s.corpus, random))
-				sent := time.Now()
-				a, err := t.search(ctx, address, read)
-				if err == nil && !a.ok() {
-					err = fmt.Errorf("%s: status %d: %s", address, a.status, excerpt(a.text))
-				}
-				if err != nil {
-					cancel(err)
-					return
-				}
-				histograms[i].add(time.Since(sent))
-			}
-		})
+	all := make([]found, s.clients)
+	taken := searchSide(t, s, all).take(ctx, c.duration)
+	m := measured{Clients: s.clients, Latency: latencyOf(&taken.latency), PerSecond: thousandths(taken.rate())}
+	if taken.failed > 0 {
+		return m, errors.New(taken.failure)
 	}
-	group.Wait()
-	taken, all, found := time.Since(began), histogram{}, uint64(0)
-	for i := range histograms {
-		all.merge(&histograms[i])
-		found += rows[i]
-	}
-	m := measured{Clients: s.clients, Latency: latencyOf(&all)}
-	if all.total > 0 {
-		m.PerSecond, m.Matches = thousandths(float64(all.total)/taken.Seconds()), thousandths(float64(found)/float64(all.total))
-	}
+	m.Matches = onPage(all)
 	return m, context.Cause(ctx)
+}
+
+// found is how much one client has found.
+type found struct{ matches, pages uint64 }
+
+// onPage is how many matches a page had on average.
+func onPage(all []found) float64 {
+	var sum found
+	for _, one := range all {
+		sum.matches, sum.pages = sum.matches+one.matches, sum.pages+one.pages
+	}
+	if sum.pages == 0 {
+		return 0
+	}
+	return thousandths(float64(sum.matches) / float64(sum.pages))
+}
+
+// searchSide sends a search to a server, with values drawn anew for each request. Each client counts what it
+// finds.
+func searchSide(t *httpTarget, s searching, all []found) side {
+	randoms, readers := s.randoms(), make([]func(io.Reader) (int64, error), s.clients)
+	for i := range readers {
+		readers[i] = countMatches(&all[i].matches)
+	}
+	return side{clients: s.clients, next: func(client int) func(context.Context) error {
+		address := withCount(s.query.made(s.corpus, randoms[client]))
+		return func(ctx context.Context) error {
+			a, err := t.search(ctx, address, readers[client])
+			if err == nil && !a.ok() {
+				err = fmt.Errorf("%s: status %d: %s", address, a.status, excerpt(a.text))
+			}
+			all[client].pages++
+			return err
+		}
+	}}
 }
 
 func withCount(address string) string {

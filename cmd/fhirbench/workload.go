@@ -32,6 +32,7 @@ var workloads = []workload{
 	{name: "update", mix: []share{{update, 100}}},
 	{name: "mixed", mix: []share{{read, 50}, {create, 25}, {update, 20}, {remove, 5}}, growing: true},
 	{name: searchWorkload},
+	{name: overloadWorkload, mix: []share{{read, 100}}},
 	{name: "transaction", compare: compareTransactions},
 	{name: "load", compare: compareLoads},
 	{name: "export", compare: compareExports},

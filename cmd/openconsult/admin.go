@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/openconsult/openconsult/api"
@@ -26,20 +26,18 @@ type admin struct {
 	leaving  atomic.Bool
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
+	sent     *prometheus.CounterVec
+	let      *prometheus.HistogramVec // in, or not
 }
 
 func newAdmin(s *settings, data *store.DB) (*admin, error) {
-	a := &admin{data: data, registry: prometheus.NewRegistry()}
+	a := &admin{data: data, sent: newSent(), let: newAdmission()}
 	a.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "openconsult_request_seconds",
 		Help:    "Time to answer requests, by method, route and status.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 	}, []string{"method", "route", "status"})
-	a.registry.MustRegister(a.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "openconsult_database_connections", Help: "Open database connections."},
-			func() float64 { return float64(data.Stats().OpenConnections) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "openconsult_database_waits_total", Help: "Times a request waited for a database connection."},
-			func() float64 { return float64(data.Stats().WaitCount) }))
+	a.registry = newRegistry(a)
 	if s.AdminAddr == "" {
 		return a, nil
 	}
@@ -48,6 +46,23 @@ func newAdmin(s *settings, data *store.DB) (*admin, error) {
 		return nil, fmt.Errorf("listen on --admin-addr: %w", err)
 	}
 	return a, nil
+}
+
+// startAdmin is newAdmin, with metrics that need the database and the certificate of a
+// server. What close returns gives a connection back.
+func startAdmin(s *settings, data *store.DB, db *database, log *slog.Logger) (a *admin, close func() error, err error) {
+	if a, err = newAdmin(s, data); err != nil {
+		return nil, nil, err
+	}
+	if err := a.observeMachine(s, db); err != nil {
+		return nil, nil, err
+	}
+	pool, err := sql.Open("postgres", db.dsn)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(1)
+	return a, pool.Close, a.registry.Register(newBacklog(a, pool, log))
 }
 
 func (a *admin) address() string {
@@ -59,6 +74,7 @@ func (a *admin) address() string {
 
 func (a *admin) observe(o api.Observation) {
 	a.requests.WithLabelValues(o.Method, o.Route, strconv.Itoa(o.Status)).Observe(o.Took.Seconds())
+	observeAdmission(a.let, o)
 }
 
 func (a *admin) notReady() { a.leaving.Store(true) }

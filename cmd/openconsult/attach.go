@@ -29,7 +29,9 @@ const pingTime = 3 * time.Second
 // starts without its scanner, too: content waits then.
 func scan(ctx context.Context, s *settings, engine *interaction.Engine, log *slog.Logger) error {
 	if s.ClamAV == "" {
-		log.Warn("attachments are not scanned, and say so: there is no --clamav")
+		if !s.Demo {
+			log.Warn("attachments are not scanned for viruses, and are marked so: give --clamav to have them scanned")
+		}
 		return nil
 	}
 	if c, err := attachment.NewClamd(s.ClamAV); err == nil {

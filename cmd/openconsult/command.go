@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/openconsult/openconsult/fhir/store"
 	"github.com/openconsult/openconsult/migrations/pgserver"
@@ -39,48 +38,20 @@ func versionCommand() *cobra.Command {
 	}}
 }
 
-// version returns the version that the build recorded.
+// release is the version of a release, which the linker sets (-X main.release=…). Other builds
+// leave it empty.
+var release string
+
+// version returns the version of the release, or what the build recorded.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "devel"
 	}
 	return strings.Trim(info.Main.Version, "()")
-}
-
-func configCommand() *cobra.Command {
-	c := command("config", "Print the settings in effect, as YAML", nil)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := complete(c.Flags(), os.Environ()); err != nil {
-			return err
-		}
-		c.Flags().VisitAll(func(f *pflag.Flag) {
-			if f.Name == "config" || f.Name == "help" {
-				return
-			}
-			value := f.Value.String()
-			if f.Name == "dsn" && value != "" {
-				value = hidden
-			}
-			fmt.Fprintf(c.OutOrStdout(), "# %s\n%s: %s\n", f.Usage, f.Name, quoteYAML(f, value))
-		})
-		return nil
-	}
-	return c
-}
-
-func quoteYAML(f *pflag.Flag, value string) string {
-	switch list, ok := f.Value.(pflag.SliceValue); {
-	case ok:
-		var quoted []string
-		for _, v := range list.GetSlice() {
-			quoted = append(quoted, fmt.Sprintf("%q", v))
-		}
-		return "[" + strings.Join(quoted, ", ") + "]"
-	case f.Value.Type() == "string":
-		return fmt.Sprintf("%q", value)
-	}
-	return value
 }
 
 func migrateCommand() *cobra.Command {

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +21,9 @@ import (
 
 // demoPrefix begins the names of everything that belongs to the demo.
 const demoPrefix = "demo-"
+
+// demoBase is where the server of the demo is unless it is told otherwise.
+const demoBase = "http://localhost:8080/fhir"
 
 // demoPassword is the password of all accounts of the demo.
 const demoPassword = "demo-password"
@@ -116,13 +119,16 @@ func unlessThere(err error) error {
 }
 
 // showDemo tells how to try the server.
-func showDemo(ctx context.Context, out io.Writer, r *registry, log *slog.Logger) {
+func showDemo(ctx context.Context, out io.Writer, s *settings, r *registry) error {
 	token, err := r.authority.Issue(ctx, oauth.Subject{Client: demoPrefix + "backend"}, "system/*.rs", 10*time.Minute)
 	if err != nil {
-		log.WarnContext(ctx, "no token could be made for the demo", "err", err)
-		return
+		return fmt.Errorf("make a token for the demo: %w", err)
 	}
-	fmt.Fprintf(out, `
+	tour := s.beside()
+	if r.base != demoBase {
+		tour += " --base " + r.base
+	}
+	_, err = fmt.Fprintf(out, `
 This is a demo: everybody knows its passwords. Never put real patients in it.
 
   %[1]s
@@ -132,10 +138,16 @@ Ask as the practice's record system, with a token that is good for ten minutes:
   curl -H "Authorization: Bearer %[2]s" \
     '%[1]s/Task?owner=Organization/demo-practice&_include=Task:patient'
 
-Another token:  openconsult token --data-dir DIR --patient demo-ada --scope 'patient/*.cruds'
-Sign in at      %[3]s/auth/apps
-  as a clinician, demo-grace or demo-omar, or a patient, demo-ada, demo-ben or demo-cleo; the password is %[4]s
-Apps            client id demo-app, redirect address http://localhost/callback on any port, server %[1]s
+In another terminal
+  a token        %[5]s token %[6]s --patient demo-ada --scope 'patient/*.cruds'
+  a guided tour  %[5]s demo %[7]s
+In a browser     %[3]s/auth/apps
+  sign in as a clinician, demo-grace or demo-omar, or a patient, demo-ada, demo-ben or demo-cleo; the password is %[4]s.
+  The page lists the apps that you have let in; there are none yet.
+For your app     client id demo-app, redirect address http://localhost/callback on any port, server %[1]s
 
-`, r.base, token, originOf(r.base), demoPassword)
+Ctrl-C stops the server. What it stored stays.
+
+`, r.base, token, originOf(r.base), demoPassword, quoteShell(os.Args[0]), s.beside(), tour)
+	return err
 }

@@ -26,7 +26,7 @@ func demoCommand() *cobra.Command {
 		"It makes people and a practice for this run, prints what each sends, what is answered and who is notified, and holds every answer against what it should be. " +
 		"The exit status is 0 only if all was as it should be; -v prints bodies, and --data-dir is that of the server, from which it takes tokens."
 	f := c.Flags()
-	f.StringVar(&o.base, "base", "http://localhost:8080/fhir", "address of the server")
+	f.StringVar(&o.base, "base", demoBase, "address of the server")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print what is sent and answered in full")
 	return c
 }
@@ -59,7 +59,8 @@ func playDemo(ctx context.Context, s *settings, o *demoOptions, out io.Writer) e
 	if err := withRegistry(ctx, s, func(r *registry) error { return st.admit(ctx, r) }); err != nil {
 		return fmt.Errorf("make people and tokens for the demo: %w", err)
 	}
-	fmt.Fprintf(out, "This is run %s, on %s.\n", st.run, st.base)
+	fmt.Fprintf(out, "Six conversations on %s, in about twenty seconds. This run makes its own people; their ids begin with %s\n", st.base, st.run)
+	fmt.Fprintln(out, "Each step says who does what, the request and its status, and what the answer must hold: ok, or NOT AS IT SHOULD BE.")
 	failed := st.perform(ctx, flow{"Before it begins: a practice, a hospital, patients, and subscriptions", prepare})
 	if len(failed) == 0 {
 		for _, f := range demoFlows() {

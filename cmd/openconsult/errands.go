@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openconsult/openconsult/api"
@@ -32,6 +33,7 @@ type errands struct {
 	dsn      string
 	base     string // public address of the API
 	share    bulk.Share
+	sent     *prometheus.CounterVec // counts messages given to channels; nil counts none
 
 	grants        func(ctx context.Context, holder string) (access.Grant, error)
 	perform       func(context.Context, bulk.Performance) bulk.Response
@@ -69,6 +71,9 @@ func (x *errands) newEngine(data *store.DB, checks *interaction.Checks) (*intera
 	senders, err := x.settings.senders(x.base)
 	if err != nil {
 		return nil, err
+	}
+	if x.sent != nil {
+		countSent(senders, x.sent)
 	}
 	x.dispatch, err = dispatch.New(dispatch.Config{Store: data, DSN: x.dsn, Channels: senders, Link: x.settings.messageLink(x.base), Log: x.log})
 	if err != nil {

@@ -6,8 +6,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
+	"strings"
+	"unicode"
 
 	"github.com/openconsult/openconsult/api"
 	"github.com/openconsult/openconsult/auth/bearer"
@@ -30,6 +34,9 @@ type registry struct {
 
 // withRegistry runs do on the database of the settings.
 func withRegistry(ctx context.Context, s *settings, do func(*registry) error) error {
+	if err := s.served(); err != nil {
+		return err
+	}
 	db, err := reachDatabase(ctx, s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -39,6 +46,37 @@ func withRegistry(ctx context.Context, s *settings, do func(*registry) error) er
 		return errors.Join(err, db.stop())
 	}
 	return errors.Join(do(r), r.pool.Close(), db.stop())
+}
+
+// served fails where there is no private database yet and none should be made: a
+// wrong --data-dir would get one of its own.
+func (s *settings) served() error {
+	if s.DSN != "" || s.BaseURL != "" {
+		return nil
+	}
+	if _, err := os.Stat(s.DataDir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database in %s: give the --data-dir of the server, or --base-url to make one before its first start", s.DataDir)
+	}
+	return nil
+}
+
+// beside returns the flags by which another command reaches the same database. A
+// DSN may hold a password, so it is not repeated.
+func (s *settings) beside() string {
+	if s.DSN != "" {
+		return "--dsn DSN"
+	}
+	return "--data-dir " + quoteShell(s.DataDir)
+}
+
+// quoteShell returns a word as a shell takes it for one.
+func quoteShell(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return r < 128 && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+:@%", r)
+	}) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 func openRegistry(ctx context.Context, s *settings, db *database) (*registry, error) {

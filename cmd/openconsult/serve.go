@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,9 @@ func serve(ctx context.Context, s *settings, log *slog.Logger) error {
 	}
 	// Whether the address is free is known before the database is touched.
 	listener, err := net.Listen("tcp", s.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen on --addr: something else listens on %s already, perhaps another server; stop it or give another --addr: %w", s.Addr, err)
+	}
 	if err != nil {
 		return fmt.Errorf("listen on --addr: %w", err)
 	}
@@ -103,10 +107,11 @@ type listening struct {
 }
 
 func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database, l listening) error {
-	admin, err := newAdmin(s, l.data)
+	admin, closeAdmin, err := startAdmin(s, l.data, db, log)
 	if err != nil {
 		return err
 	}
+	defer closeAdmin()
 	proxies, err := s.proxies()
 	if err != nil {
 		return err
@@ -116,7 +121,7 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 		return err
 	}
 	defer closeChecks()
-	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal("trusted"), share: bulk.LocalJobs}
+	x := &errands{settings: s, log: log, dsn: db.dsn, base: cmp.Or(l.base, localBase(l.listener, s)), grants: trustLocal("trusted"), share: bulk.LocalJobs, sent: admin.sent}
 	engine, err := x.readyEngine(ctx, l.data, checks)
 	if err != nil {
 		return err
@@ -127,18 +132,18 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 		Log:      log,
 		BaseURL:  l.base,
 		Version:  version(),
-		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary},
+		Limits:   api.Limits{Body: s.MaxBody, Bundle: s.MaxBundle, Binary: s.MaxBinary, Conns: l.data.Stats().MaxOpenConnections},
 		Purge:    s.Purge,
 		Proxies:  proxies,
 		Stopping: ctx.Done(),
 		Writable: newDisk(s, db).writable,
 		Observe:  admin.observe,
 	}
+	var r *registry
 	if s.Auth == "none" {
 		trustAll(&config, s, log)
 	} else {
-		r, err := startSignIn(ctx, s, db, &config)
-		if err != nil {
+		if r, err = startSignIn(ctx, s, db, &config); err != nil {
 			return err
 		}
 		defer r.pool.Close()
@@ -159,6 +164,11 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	group.Go(func() error { return sweep(ctx, checks.Terms, log) })
 	group.Go(func() error { return scan(ctx, s, engine, log) })
 	x.run(ctx, group, l.data)
+	if s.Demo {
+		if err := showDemo(ctx, os.Stdout, s, r); err != nil {
+			log.Warn("how to try the demo cannot be told", "error", err)
+		}
+	}
 	return errors.Join(group.Wait(), x.close())
 }
 

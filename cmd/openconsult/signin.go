@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"time"
 
@@ -88,11 +87,7 @@ func (r *registry) serveSignIn(ctx context.Context, s *settings, c *api.Config) 
 	if !s.Demo {
 		return refuseDemo(ctx, r.accounts)
 	}
-	if err := makeDemo(ctx, c.Engine, r); err != nil {
-		return err
-	}
-	showDemo(ctx, os.Stdout, r, c.Log)
-	return nil
+	return makeDemo(ctx, c.Engine, r)
 }
 
 // mayOpen reports whether a person may have a patient in context.
