@@ -170,6 +170,7 @@ func (a *auditor) compare(ctx context.Context, k fhir.Key) (string, error) {
 	row := a.secret.Row(ix, search.WordsOf(r.Root(), false))
 	row.Keys = append(row.Keys, v.Keys...)
 	slices.Sort(row.Keys)
+	row.Keys = slices.Compact(row.Keys) // some may be there twice, which means nothing
 	want := textOf(row)
 	got, err := a.row(ctx, a.secret.RID(k))
 	if err != nil {
@@ -214,7 +215,7 @@ func momentText(micros float64) string {
 
 // row reads what the database has.
 func (a *auditor) row(ctx context.Context, rid int64) (text [len(rowParts)]string, err error) {
-	const query = `SELECT ARRAY(SELECT k FROM unnest(r.keys) k ORDER BY k), r.refs,
+	const query = `SELECT ARRAY(SELECT DISTINCT k FROM unnest(r.keys) k ORDER BY k), r.refs,
 		ARRAY(SELECT coalesce(rtrim(rtrim(to_char(x AT TIME ZONE 'UTC', CASE WHEN x < '0001-01-01' THEN 'FMYYYY-MM-DD"T"HH24:MI:SS BC' ELSE 'FMYYYY-MM-DD"T"HH24:MI:SS.US' END), '0'), '.'), '')
 			FROM unnest(ARRAY[t1, t1h, t2, t2h, t3, t3h]) WITH ORDINALITY o (x, n) ORDER BY n),
 		coalesce(r.s1, ''), coalesce(r.strs, ''), coalesce(r.sorts, ''), v.words,
