@@ -32,7 +32,7 @@ type stage struct {
 func newStage(s *settings, o *demoOptions, out io.Writer) (*stage, error) {
 	secret, err := os.ReadFile(filepath.Join(s.DataDir, gatewaySecretFile))
 	if err != nil {
-		return nil, fmt.Errorf("no server has run with --demo, and without --channel, on this --data-dir: %w", err)
+		return nil, fmt.Errorf("no server has run with --demo, and without --channel, on this --data-dir (that of make run is .data): %w", err)
 	}
 	st := &stage{
 		out: out, verbose: o.verbose, base: strings.TrimSuffix(o.base, "/"), secret: secret,

@@ -139,13 +139,11 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 		Writable: newDisk(s, db).writable,
 		Observe:  admin.observe,
 	}
-	var r *registry
-	if s.Auth == "none" {
-		trustAll(&config, s, log)
-	} else {
-		if r, err = startSignIn(ctx, s, db, &config); err != nil {
-			return err
-		}
+	r, err := admitCallers(ctx, s, db, &config)
+	if err != nil {
+		return err
+	}
+	if r != nil {
 		defer r.pool.Close()
 		x.grants, x.share = r.signIn.Regrant, bulk.OtherJobs
 		group.Go(func() error { return keepKeys(ctx, r.authority, log) })
@@ -164,12 +162,28 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 	group.Go(func() error { return sweep(ctx, checks.Terms, log) })
 	group.Go(func() error { return scan(ctx, s, engine, log) })
 	x.run(ctx, group, l.data)
-	if s.Demo {
-		if err := showDemo(ctx, os.Stdout, s, r); err != nil {
-			log.Warn("how to try the demo cannot be told", "error", err)
-		}
-	}
+	tellDemo(ctx, s, r, log)
 	return errors.Join(group.Wait(), x.close())
+}
+
+// admitCallers has c ask who sends a request, or trust everybody. The registry is nil
+// then; otherwise its pool is to be closed at the end.
+func admitCallers(ctx context.Context, s *settings, db *database, c *api.Config) (*registry, error) {
+	if s.Auth == "none" {
+		trustAll(c, s, c.Log)
+		return nil, nil
+	}
+	return startSignIn(ctx, s, db, c)
+}
+
+// tellDemo says how to try a server that has the demo.
+func tellDemo(ctx context.Context, s *settings, r *registry, log *slog.Logger) {
+	if !s.Demo {
+		return
+	}
+	if err := showDemo(ctx, os.Stdout, s, r); err != nil {
+		log.WarnContext(ctx, "how to try the demo cannot be told", "error", err)
+	}
 }
 
 // trustAll has a server trust whoever reaches it.
