@@ -106,7 +106,7 @@ func TestExportKilled(t *testing.T) {
 	t.Parallel()
 	w := open(t, pgtest.New(t), killed())
 	var body strings.Builder
-	for n := range 600 {
+	for n := range 2400 {
 		fmt.Fprintf(&body, `{"resourceType":"%s","id":"r%d"}`+"\n", []string{"Patient", "Organization", "Location"}[n%3], n)
 	}
 	stop := w.run(w.bulk)
@@ -133,7 +133,7 @@ func TestExportKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	calm := w.content(w.trusted(), w.await(w.trusted(), second))
-	if len(disturbed.versions) != 600 || disturbed.sum != calm.sum {
+	if len(disturbed.versions) != 2400 || disturbed.sum != calm.sum {
 		t.Errorf("%d resources in %v, undisturbed %d in %v", len(disturbed.versions), disturbed.names, len(calm.versions), calm.names)
 	}
 }
