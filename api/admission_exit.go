@@ -26,11 +26,14 @@ func newExit(atOnce int64) exit {
 	return e
 }
 
-// write runs what writes one refusal, unless ctx is done before its turn comes.
+// write runs what writes one refusal, when its turn comes. Whose ctx is done waits no longer, but
+// is refused all the same: an answer that nobody writes would be one of success.
 func (e exit) write(ctx context.Context, refusal func()) {
 	select {
 	case <-ctx.Done():
+		refusal()
 	case due := <-e:
+		defer func() { e <- due }()
 		began := time.Now()
 		refusal()
 		due += pauseParts * time.Since(began)
@@ -38,6 +41,5 @@ func (e exit) write(ctx context.Context, refusal func()) {
 			time.Sleep(min(due, pauseMost))
 			due = 0
 		}
-		e <- due
 	}
 }

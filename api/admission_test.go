@@ -292,3 +292,25 @@ func TestSeatOfLong(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRefusedWhenGone refuses also whose context is done: what nobody writes is a success to
+// net/http.
+func TestRefusedWhenGone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := newExit(1)
+	for range 20 {
+		written := false
+		if e.write(ctx, func() { written = true }); !written {
+			t.Fatal("a refusal was not written")
+		}
+	}
+	func() {
+		defer func() { _ = recover() }()
+		e.write(t.Context(), func() { panic("the caller has gone") })
+	}()
+	if len(e) != 1 {
+		t.Error("a refusal that was broken off keeps its place")
+	}
+}

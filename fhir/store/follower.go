@@ -331,7 +331,7 @@ func (t *term) keep(ctx context.Context, position string, keep func(context.Cont
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint // does nothing after the commit
+	defer tx.Rollback() // does nothing after the commit
 	if err := t.move(ctx, tx, position); err != nil {
 		return err
 	}
