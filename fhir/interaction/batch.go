@@ -1,7 +1,9 @@
 package interaction
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/store"
@@ -32,6 +34,7 @@ func (s *Session) Batch(ctx context.Context, b Bundle) ([]Reply, error) {
 		alone = append(alone, t.together(ctx, together[:n])...)
 		together = together[n:]
 	}
+	slices.SortStableFunc(alone, func(a, b *part) int { return cmp.Compare(a.n, b.n) })
 	for _, p := range alone {
 		t.alone(ctx, p)
 	}
@@ -56,7 +59,7 @@ func (t *transaction) sort(ctx context.Context) (together, alone, reads []*part)
 			t.recordWrite(ctx, p)
 		case p.Reading != nil:
 			reads = append(reads, p)
-		case t.Dry, p.Conditional, seen[p.key], p.minded:
+		case t.Dry, p.Conditional, seen[p.key], p.minded && !t.mayBeApart(p):
 			alone = append(alone, p)
 		default:
 			together, seen[p.key] = append(together, p), true
@@ -66,18 +69,27 @@ func (t *transaction) sort(ctx context.Context) (together, alone, reads []*part)
 }
 
 // together performs writes of different resources by one statement, and returns
-// those that have to be performed once more.
+// those that have to be performed once more, or by themselves.
 func (t *transaction) together(ctx context.Context, parts []*part) (again []*part) {
 	if err := t.look(ctx, t.store, parts); err != nil {
 		t.all(ctx, parts, err)
 		return nil
 	}
 	for _, p := range parts {
-		if p.err = t.propose(p); p.err == nil {
+		p.err = t.propose(p)
+	}
+	rest, again, err := t.apart(ctx, parts)
+	if err != nil {
+		t.all(ctx, parts, err)
+		return nil
+	}
+	parts = rest
+	for _, p := range parts {
+		if p.err == nil {
 			p.err = t.outline(ctx, p)
 		}
 	}
-	err := t.authorize(ctx, t.store, parts, func(all []*sketch, f *facts) []error {
+	err = t.authorize(ctx, t.store, parts, func(all []*sketch, f *facts) []error {
 		refused := make([]error, len(all))
 		for i, k := range all {
 			refused[i] = t.decide(k, f)

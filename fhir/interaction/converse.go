@@ -140,18 +140,31 @@ func (t *transaction) holdFirst(ctx context.Context, tx *store.Tx) error {
 			of = append(of, t.partOf(p.linked)...)
 		}
 	}
-	if len(of) == 0 {
-		return nil
-	}
 	return tx.Hold(ctx, of)
 }
 
 // hold does so for those that are known of only later.
 func (t *transaction) hold(ctx context.Context, at ground, of ...fhir.Key) error {
-	if tx, is := at.(*store.Tx); is && len(of) > 0 {
-		return tx.Hold(ctx, of)
+	if len(of) == 0 {
+		return nil
+	}
+	switch at := at.(type) {
+	case *store.Tx:
+		return at.Hold(ctx, of)
+	case *foresight:
+		if at.hope != nil {
+			return errHopeless
+		}
 	}
 	return nil
+}
+
+// holdTalk holds the conversations of some Tasks, or has them watched.
+func (k *talk) holdTalk(ctx context.Context, tasks []fhir.Key) error {
+	if _, is := k.at.(*foresight); is {
+		return nil
+	}
+	return k.hold(ctx, k.at, tasks...)
 }
 
 // partOf returns the Tasks that a message says it is part of.
@@ -171,7 +184,8 @@ type talk struct {
 	now     time.Time
 	parts   []*part
 	speaker *speaker
-	tasks   map[fhir.Key]*thread // the conversations that are written to
+	tasks   map[fhir.Key]*thread        // the conversations that are written to
+	stored  map[fhir.Key]*store.Version // Tasks that were looked up together; nil for one that there is not
 }
 
 // converse runs the rules of conversations over all changes together: it completes them, refuses
@@ -194,7 +208,7 @@ func (t *transaction) converse(ctx context.Context, at ground, parts []*part) er
 			return err
 		}
 	}
-	return nil
+	return k.watch()
 }
 
 // refuse says of p that err, an Outcome, stands in its way, and returns err if it is a fault.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/openconsult/openconsult/fhir"
@@ -17,6 +18,7 @@ type foresight struct {
 	*store.DB
 	foreseen store.Gathering
 	found    *store.Gathered // nil before anything is foreseen
+	hope     *hope           // nil where nothing has to be held
 }
 
 // foresee finds out what g asks.
@@ -28,23 +30,44 @@ func (f *foresight) foresee(ctx context.Context, g store.Gathering) (err error) 
 
 // Current does what [store.DB.Current] does.
 func (f *foresight) Current(ctx context.Context, of []fhir.Key) (map[fhir.Key]*store.Version, error) {
-	if f.found == nil || !among(of, f.foreseen.Current) {
+	if f.found == nil {
 		return f.DB.Current(ctx, of)
+	}
+	if rest := lacking(of, f.foreseen.Current); len(rest) > 0 {
+		more, err := f.DB.Current(ctx, rest)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(f.found.Current, more)
+		f.foreseen.Current = append(f.foreseen.Current, rest...)
 	}
 	return f.found.Current, nil
 }
 
 // Known does what [store.DB.Known] does.
 func (f *foresight) Known(ctx context.Context, of []access.Key) (map[access.Key][]int64, error) {
-	if f.found == nil || !among(of, f.foreseen.Known) {
+	if f.found == nil {
 		return f.DB.Known(ctx, of)
+	}
+	if rest := lacking(of, f.foreseen.Known); len(rest) > 0 {
+		more, err := f.DB.Known(ctx, rest)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(f.found.Known, more)
+		f.foreseen.Known = append(f.foreseen.Known, rest...)
 	}
 	return f.found.Known, nil
 }
 
-// among reports whether all of some values are among others.
-func among[T comparable](some, others []T) bool {
-	return !slices.ContainsFunc(some, func(v T) bool { return !slices.Contains(others, v) })
+// lacking returns those of some values that are not among others.
+func lacking[T comparable](some, others []T) (rest []T) {
+	for _, v := range some {
+		if !slices.Contains(others, v) {
+			rest = append(rest, v)
+		}
+	}
+	return rest
 }
 
 // questionsAbout returns what will have to be known to decide whether the caller may store r as
@@ -64,7 +87,11 @@ func (s *Session) questionsAbout(p *proposal, r *fhir.Resource) ([]access.Key, e
 // SeesReceipt reports whether a create of e finds out by itself whether it was carried out before
 // under its Idempotency-Key, so that nobody need ask first.
 func (s *Session) SeesReceipt(ctx context.Context, e Entry) bool {
-	return e.Method == "POST" && e.Key.Type == "QuestionnaireResponse" && !e.Conditional && s.minds(ctx, &e)
+	switch e.Key.Type {
+	case "Communication", "QuestionnaireResponse", "Task":
+		return e.Method == "POST" && !e.Conditional && s.minds(ctx, &e)
+	}
+	return false
 }
 
 // received returns store.ErrReceived in place of err, an Outcome, if the transaction was carried

@@ -14,6 +14,9 @@ import (
 
 // messages judges the Communications that are written.
 func (k *talk) messages(ctx context.Context, parts []*part) error {
+	if err := k.lookUpTasks(ctx, parts); err != nil {
+		return err
+	}
 	for _, p := range parts {
 		if p.Key.Type != "Communication" || p.interaction == access.Delete || p.err != nil {
 			continue
@@ -21,6 +24,32 @@ func (k *talk) messages(ctx context.Context, parts []*part) error {
 		if err := refuse(p, k.message(ctx, p)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lookUpTasks holds and reads all Tasks that messages are part of, in one round trip each.
+func (k *talk) lookUpTasks(ctx context.Context, parts []*part) error {
+	var of []fhir.Key
+	for _, p := range parts {
+		if p.interaction != access.Delete {
+			of = append(of, k.tasksOf(p)...)
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	of = uniqueNames(of)
+	if err := k.holdTalk(ctx, of); err != nil {
+		return err
+	}
+	found, err := k.at.Current(ctx, of)
+	if err != nil {
+		return err
+	}
+	k.stored = map[fhir.Key]*store.Version{}
+	for _, task := range of {
+		k.stored[task] = found[task]
 	}
 	return nil
 }
@@ -51,7 +80,7 @@ func (k *talk) message(ctx context.Context, p *part) error {
 // conversationIn returns the first of some Tasks that is a conversation; nil for none. It is an
 // Outcome if they must all be there, and one is not or the caller does not see it.
 func (k *talk) conversationIn(ctx context.Context, tasks []fhir.Key, must bool) (first *thread, err error) {
-	if err := k.hold(ctx, k.at, tasks...); err != nil {
+	if err := k.holdTalk(ctx, tasks); err != nil {
 		return nil, err
 	}
 	for _, task := range tasks {

@@ -46,11 +46,10 @@ func (k *talk) readThread(ctx context.Context, key fhir.Key) (*thread, error) {
 		}
 	}
 	if th.part == nil {
-		found, err := k.at.Current(ctx, []fhir.Key{key})
-		if err != nil {
+		var err error
+		if th.version, err = k.version(ctx, key); err != nil {
 			return nil, err
 		}
-		th.version = found[key]
 	}
 	old, err := formerly(th.version)
 	switch {
@@ -75,6 +74,15 @@ func (k *talk) readThread(ctx context.Context, key fhir.Key) (*thread, error) {
 	return th, k.acquaint(ctx, th)
 }
 
+// version returns the current version of a Task; nil for none.
+func (k *talk) version(ctx context.Context, key fhir.Key) (*store.Version, error) {
+	if v, known := k.stored[key]; known {
+		return v, nil
+	}
+	found, err := k.at.Current(ctx, []fhir.Key{key})
+	return found[key], err
+}
+
 // ignoreOutcome returns err if it is a fault. What is wrong with a Task that is stored, or is
 // refused by itself, is nobody else's matter.
 func ignoreOutcome(err error) error {
@@ -89,7 +97,7 @@ func (e *Engine) base() string { return e.store.Registry().Base }
 
 // readMessages reads what was said, and when the Task became completed.
 func (k *talk) readMessages(ctx context.Context, th *thread) error {
-	all, err := k.at.Matching(ctx, "Communication", "part-of="+th.Task.Key.String(), consultation.MostMessages)
+	all, err := k.at.Matching(ctx, "Communication", partOfQuery(th.Task.Key), consultation.MostMessages)
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,12 @@
 //	                      and adds what it says: the Task, the acknowledgement, Provenance
 //	transaction.outline   a sketch of everything that is written
 //	transaction.authorize all of it at once, by one look-up
-//	store.DB.WriteAll     one statement; other writes that are minded hold their conversation
-//	                      first, inside one transaction of the database (transaction.within)
+//	store.DB.WriteAll     one statement
+//
+// A message or a Task goes the same way in hope (transaction.inHope): the conversation is foreseen
+// as well, and store.DB.WriteGuarded writes only if it is still as it was read. If it is not, and
+// for everything else that is minded, the conversation is held first, inside one transaction of the
+// database (transaction.within).
 //
 // # A page of the feed
 //

@@ -22,6 +22,7 @@ type transaction struct {
 	links    links
 	criteria []store.Criteria  // of conditional entries, then of conditional references
 	found    [][]store.Version // by each of criteria, two at most
+	hopes    bool              // it is tried without holding anything first, see hope
 }
 
 // Transaction performs all entries of b or none: first those that delete, then those
@@ -38,7 +39,7 @@ func (s *Session) Transaction(ctx context.Context, b Bundle) ([]Reply, error) {
 		}
 		return nil, t.refused(ctx, err)
 	}
-	if !t.isStraight() {
+	if t.hopes = t.mayHope(); !t.hopes && !t.isStraight() {
 		t.scanAhead(ctx)
 	}
 	for range maxRaces {
@@ -87,16 +88,15 @@ func (t *transaction) isStraight() bool {
 // perform does all of it once. It is errRaced when somebody else has changed what
 // it has looked at.
 func (t *transaction) perform(ctx context.Context) error {
-	if t.isStraight() {
-		t.restart()
-		if err := t.prepare(ctx, &foresight{DB: t.store}); err != nil {
+	switch {
+	case t.isStraight():
+		return t.straight(ctx)
+	case t.hopes:
+		if err := t.inHope(ctx); !errors.Is(err, errHopeless) && !errors.Is(err, errRaced) {
 			return err
 		}
-		r, err := t.kept(nil)
-		if err != nil {
-			return err
-		}
-		return t.write(ctx, r, t.store.WriteAll)
+		t.hopes = false
+		t.scanAhead(ctx)
 	}
 	if err := t.lookBack(ctx); err != nil {
 		return err
@@ -111,6 +111,19 @@ func (t *transaction) perform(ctx context.Context) error {
 		}
 	}
 	return parametersRace()
+}
+
+// straight looks at what there is, and writes by one statement.
+func (t *transaction) straight(ctx context.Context) error {
+	t.restart()
+	if err := t.prepare(ctx, &foresight{DB: t.store}); err != nil {
+		return err
+	}
+	r, err := t.kept(nil)
+	if err != nil {
+		return err
+	}
+	return t.write(ctx, r, t.store.WriteAll)
 }
 
 // restart forgets what an earlier attempt has found out.

@@ -21,6 +21,7 @@ const (
 	staleBatch    = 10 // of another generation of the search parameters
 	inFlightBatch = 11
 	receivedBatch = 12
+	movedBatch    = 13
 )
 
 // A batch is what one statement writes.
@@ -28,6 +29,7 @@ type batch struct {
 	changes []Change
 	whole   bool     // all of them or none
 	receipt *Receipt // nil for none
+	guard   *Guard   // nil for none
 }
 
 // write writes b by a statement of s.
@@ -87,8 +89,16 @@ func (db *DB) tryWrite(ctx context.Context, s *session, b batch, generation int)
 	if err != nil {
 		return nil, settled, err
 	}
-	args := append(make([]any, 0, 10), rows, generation, b.whole)
-	found, err := s.statement(ctx, db.prepared.batch).QueryContext(ctx, db.receiptArgs(args, b.receipt)...)
+	query, args := db.prepared.batch, append(make([]any, 0, 10), rows, generation, b.whole)
+	if b.guard != nil {
+		query, args = db.prepared.guarded, append(make([]any, 0, 15), rows, generation)
+	}
+	if args = db.receiptArgs(args, b.receipt); b.guard != nil {
+		if args, err = db.guardArgs(args, b.guard); err != nil {
+			return nil, settled, err
+		}
+	}
+	found, err := s.statement(ctx, query).QueryContext(ctx, args...)
 	if err != nil {
 		return nil, settled, fault("write a batch", err)
 	}
@@ -107,6 +117,8 @@ func (db *DB) tryWrite(ctx context.Context, s *session, b batch, generation int)
 			return nil, settled, ErrInFlight
 		case receivedBatch:
 			return nil, settled, ErrReceived
+		case movedBatch:
+			return nil, settled, ErrMoved
 		}
 		all = append(all, w.told(gone))
 	}

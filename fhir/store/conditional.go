@@ -34,7 +34,8 @@ type Tx struct {
 
 	db      *DB
 	session *session
-	moved   int // generation of criteria that were made by other search parameters than those in force
+	moved   int            // generation of criteria that were made by other search parameters than those in force
+	held    map[int64]bool // locks that it has, see Hold
 }
 
 // Conditionally finds resources and runs act, which may write, in one

@@ -21,13 +21,21 @@ type Gathering struct {
 	Key     string // empty asks for none
 }
 
-// Recent asks for the resources of a type that were changed since some time, those last changed
-// first. The zero value asks for none.
+// Recent asks for the Communications or QuestionnaireResponses that were changed since some time,
+// those last changed first. The zero value asks for none.
 type Recent struct {
 	Type  string
 	Where string // as a query that names keys: "subject=Patient/1"
 	Since time.Time
 	Most  int
+	If    Provided
+}
+
+// Provided makes a question depend on a Task: it is asked only if the Task is found by a query that
+// names keys, "code=…". The zero value is no condition.
+type Provided struct {
+	Task  fhir.Key
+	Where string
 }
 
 // Gathered is what was found.
@@ -47,25 +55,7 @@ const (
 )
 
 // gatherQuery asks all of it. What is not asked for has no keys.
-const gatherQuery = `
-SELECT 0, k.n, '', v.ver, v.updated, v.op, v.codec, v.body, access_of(v.acl, k.rid)
-FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS k (rid, type, id, n)
-CROSS JOIN LATERAL (SELECT * FROM ver WHERE ver.rid = k.rid ORDER BY ver.ver DESC LIMIT 1) v
-WHERE v.type = k.type AND v.id = k.id
-UNION ALL
-SELECT 1, k.n, '', 0, 'epoch'::timestamptz, ''::"char", 0::smallint, NULL::bytea, access_of(
-	CASE WHEN k.type = 0 THEN ARRAY[k.key]
-	ELSE (SELECT CASE WHEN v.op <> 'D' AND v.type = k.type AND v.id = k.id THEN v.acl END FROM ver v WHERE v.rid = k.key ORDER BY v.ver DESC LIMIT 1) END,
-	k.key)
-FROM unnest($4::bigint[], $5::bigint[], $6::text[]) WITH ORDINALITY AS k (key, type, id, n)
-UNION ALL
-SELECT 2, 0, c.id, v.ver, v.updated, v.op, v.codec, v.body, NULL
-FROM (
-	WITH found AS MATERIALIZED (SELECT rid, ver, id, updated FROM res WHERE type = $7::smallint AND keys @> $8::bigint[] AND NOT deleted AND cardinality($8::bigint[]) > 0)
-	SELECT * FROM found WHERE updated >= $9::timestamptz ORDER BY updated DESC, rid DESC LIMIT $10::bigint
-) c JOIN ver v ON v.rid = c.rid AND v.ver = c.ver
-UNION ALL
-SELECT 3, 0, '', 0, 'epoch', '', 0, NULL, NULL WHERE EXISTS (SELECT FROM idempotency WHERE holder = $11 AND key = $12)`
+const gatherQuery = `SELECT part, n, id, ver, updated, op, codec, body, keys FROM write_gather($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
 // Gather finds out what g asks, in one round trip.
 func (db *DB) Gather(ctx context.Context, g Gathering) (*Gathered, error) {
@@ -76,13 +66,12 @@ func (db *DB) Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 	defer db.free.Release(1)
 	rids, types, ids := db.numbers(g.Current)
 	kinds, names := db.knownArgs(g.Known)
-	keys, err := db.recentKeys(g.Recent)
+	recent, err := db.recentArgs(g.Recent)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.prepared.gather.QueryContext(ctx, int8s(rids), int8s(types), pq.StringArray(ids),
-		int8s(db.secret.Accesses(g.Known)), int8s(kinds), pq.StringArray(names),
-		db.types[g.Recent.Type], int8s(keys), g.Recent.Since, g.Recent.Most, g.Holder, g.Key)
+	args := append([]any{int8s(rids), int8s(types), pq.StringArray(ids), int8s(db.secret.Accesses(g.Known)), int8s(kinds), pq.StringArray(names)}, recent...)
+	rows, err := db.prepared.gather.QueryContext(ctx, append(args, g.Holder, g.Key)...)
 	if err != nil {
 		return nil, readFault("gather what a write has to know", err)
 	}
@@ -99,21 +88,38 @@ func (db *DB) Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 	return all, nil
 }
 
-// recentKeys returns the keys that what is asked for has.
-func (db *DB) recentKeys(r Recent) ([]int64, error) {
+// recentArgs returns what gatherQuery has of r.
+func (db *DB) recentArgs(r Recent) ([]any, error) {
 	if r.Type == "" {
-		return nil, nil
+		return []any{int16(0), int8s(nil), r.Since, 0, nil, nil}, nil
 	}
-	where, err := db.Registry().Criteria(r.Type, r.Where)
+	keys, err := db.keysWhere(r.Type, r.Where)
 	if err != nil {
-		return nil, fmt.Errorf("look for %s: %w", r.Type, err)
+		return nil, err
 	}
-	f := db.secret.Filter(db.scope(r.Type), where)
+	args := []any{db.types[r.Type], int8s(keys), r.Since, r.Most, nil, nil}
+	if r.If != (Provided{}) {
+		provided, err := db.keysWhere("Task", r.If.Where)
+		if err != nil {
+			return nil, err
+		}
+		args[4], args[5] = db.secret.RID(r.If.Task), int8s(provided)
+	}
+	return args, nil
+}
+
+// keysWhere returns the keys that all have that a query finds among a type; none if it finds nothing.
+func (db *DB) keysWhere(typ, query string) ([]int64, error) {
+	where, err := db.Registry().Criteria(typ, query)
+	if err != nil {
+		return nil, fmt.Errorf("look for %s: %w", typ, err)
+	}
+	f := db.secret.Filter(db.scope(typ), where)
 	if f.Never {
 		return nil, nil
 	}
 	if len(f.All) == 0 {
-		return nil, fmt.Errorf("look for %s: %q names no keys", r.Type, r.Where)
+		return nil, fmt.Errorf("look for %s: %q names no keys", typ, query)
 	}
 	return f.All, nil
 }

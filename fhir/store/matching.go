@@ -12,7 +12,8 @@ import (
 
 // Matching returns the current versions of the resources of a type that meet a query,
 // "part-of=Task/1", n at most: any n of more, in no order that means anything. It is for what the
-// server itself has to know: it asks nobody what may be seen.
+// server itself has to know: it asks nobody what may be seen. It is an Outcome while what resources
+// are searched by is being rebuilt.
 func (db *DB) Matching(ctx context.Context, typ, query string, n int) ([]Version, error) {
 	all, err := db.matching(ctx, db.sql, db.Registry(), matched{typ, query, n})
 	return all, err
@@ -41,6 +42,9 @@ func (db *DB) matching(ctx context.Context, q querier, r *search.Registry, m mat
 	defer cancel()
 	s := db.searching(q, r, access.Trusted(""))
 	defer s.turn.end()
+	if err := searchable(r); err != nil {
+		return nil, err
+	}
 	where, err := r.Criteria(m.typ, m.query)
 	if err != nil {
 		return nil, fmt.Errorf("look for %s: %w", m.typ, err)
@@ -66,13 +70,27 @@ func (db *DB) matching(ctx context.Context, q querier, r *search.Registry, m mat
 // rules about what several resources say together. It is to be called before anything
 // is read by which such a rule decides.
 func (tx *Tx) Hold(ctx context.Context, of []fhir.Key) error {
-	locks := make([]int64, len(of))
-	for i, k := range of {
-		locks[i] = tx.db.lockKey("hold " + k.String())
+	var locks []int64
+	for _, k := range of {
+		if lock := tx.db.holdKey(k); !tx.held[lock] {
+			locks = append(locks, lock)
+		}
+	}
+	if len(locks) == 0 {
+		return nil
 	}
 	const lock = `SELECT count(pg_advisory_xact_lock(k) IS NULL) FROM unnest($1::bigint[]) k`
 	if _, err := tx.session.tx.ExecContext(ctx, lock, int8s(slices.Compact(slices.Sorted(slices.Values(locks))))); err != nil {
 		return readFault("wait for others in the same conversation", err)
 	}
+	if tx.held == nil {
+		tx.held = make(map[int64]bool, len(locks))
+	}
+	for _, lock := range locks {
+		tx.held[lock] = true
+	}
 	return nil
 }
+
+// holdKey returns the key of the lock of who holds a resource.
+func (db *DB) holdKey(k fhir.Key) int64 { return db.lockKey("hold " + k.String()) }

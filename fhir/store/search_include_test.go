@@ -90,7 +90,7 @@ func TestIncludes(t *testing.T) {
 			t.Errorf("%v: %v\n got %v\nwant %v", text, m.Warnings, got, want)
 		}
 	}
-	if some < 1000 {
+	if some < 700 { // which matches come first depends on the secret of the installation
 		t.Errorf("all searches together included %d: they ask for too little", some)
 	}
 }

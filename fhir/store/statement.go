@@ -10,9 +10,9 @@ import (
 // statements are the prepared ones: writes and reads by id. database/sql
 // prepares them again on each new connection.
 type statements struct {
-	put, create                              map[string]*sql.Stmt // by partition
-	delete, read, contents, vread, at, known *sql.Stmt
-	batch, current, received, gather         *sql.Stmt // of several
+	put, create                               map[string]*sql.Stmt // by partition
+	delete, read, contents, vread, at, known  *sql.Stmt
+	batch, guarded, current, received, gather *sql.Stmt // of several
 }
 
 func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
@@ -24,6 +24,7 @@ func (s *statements) prepare(ctx context.Context, db *DB, audits bool) error {
 		atQuery:       &s.at,
 		knownQuery:    &s.known,
 		batchQuery:    &s.batch,
+		guardedQuery:  &s.guarded,
 		currentsQuery: &s.current,
 		receivedQuery: &s.received,
 		gatherQuery:   &s.gather,

@@ -41,7 +41,7 @@ func (db *DB) WriteAll(ctx context.Context, changes []Change, r *Receipt) (all [
 		return nil, err
 	}
 	defer db.free.Release(1)
-	return db.write(ctx, &session{querier: db.sql}, batch{changes, true, r})
+	return db.write(ctx, &session{querier: db.sql}, batch{changes: changes, whole: true, receipt: r})
 }
 
 // mostAtOnce is how many rows of WriteEach one statement writes at most, so that
@@ -284,7 +284,7 @@ func (tx *Tx) Write(ctx context.Context, changes []Change, r *Receipt) ([]Writte
 	if slices.ContainsFunc(changes, func(c Change) bool { return c.definesParameter() }) {
 		return tx.db.writeMixed(ctx, tx.session, changes, r)
 	}
-	return tx.db.write(ctx, tx.session, batch{changes, true, r})
+	return tx.db.write(ctx, tx.session, batch{changes: changes, whole: true, receipt: r})
 }
 
 // Receive stores a receipt without writes.
