@@ -132,7 +132,7 @@ func (s *Server) conditionalRoutes() []route {
 
 // served tells conformance what the routes serve.
 func (s *Server) served(routes []route) conformance.Served {
-	served := conformance.Served{Version: s.config.Version, BaseURL: s.config.BaseURL, Date: s.config.Started, Security: s.config.Security}
+	served := conformance.Served{Version: s.config.Version, Date: s.config.Started, Security: s.config.Security}
 	if s.config.Engine != nil {
 		served.Parameters, served.Recorded = s.config.Engine.Registry, s.config.Engine.Recorded()
 		for _, k := range s.config.Engine.CodeSystems() {

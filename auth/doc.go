@@ -24,7 +24,8 @@
 //   - A scope that nobody stands behind, such as one of a patient without a patient in
 //     context, is left out, so that what it names is refused with 403.
 //   - Labels are denied by the clearance of the account or the client. Scopes of a
-//     patient never show what is labelled NOPAT, whoever holds the token.
+//     patient never show what is labelled NOPAT, whoever holds the token, nor do those
+//     of a user to a Patient or a RelatedPerson.
 //   - Roles are for staff and clients. They are out of force in a token that has
 //     scopes of a patient only, and Operate, which no scope gives, takes a token
 //     that may do everything else: an app that an administrator opens must not

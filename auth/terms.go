@@ -16,9 +16,7 @@ type Claims struct {
 	Grant           string   // id of the grant that it is from; empty for a token of another issuer
 	Scope           string   // as in the token
 	Patient         string   // id of the patient in context
-	Encounter       string   // id of the encounter in context
 	FHIRUser        string   // who the user is, as a reference
-	ID              string   // of the token
 	Organizations   []string // ids of the organisations that a client without a user is to act for; empty for all of its own
 	Audience        []string
 	Expires, Issued time.Time

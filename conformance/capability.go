@@ -22,7 +22,6 @@ import (
 // Served is what the router serves.
 type Served struct {
 	Version string    // of the software
-	BaseURL string    // public address; empty is what a request names
 	Date    time.Time // when the server was started with this configuration
 	Type    []string  // interactions on every resource type
 	System  []string  // interactions on the whole system

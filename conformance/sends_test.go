@@ -22,8 +22,8 @@ type sends struct {
 type nowhere struct{}
 
 // Send takes m.
-func (nowhere) Send(context.Context, dispatch.Message) (dispatch.Receipt, error) {
-	return dispatch.Receipt{}, nil
+func (nowhere) Send(context.Context, dispatch.Message) (dispatch.Acceptance, error) {
+	return dispatch.Acceptance{}, nil
 }
 
 // open makes what sends messages for x; nothing does so on a server that does nothing by itself.

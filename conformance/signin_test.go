@@ -197,9 +197,11 @@ func (d *door) clientToken(ctx context.Context, c oauth.Client, to oauth.Subject
 	return d.authority.Issue(ctx, to, scopes, tokenLife)
 }
 
-// personToken returns a token of a person, whose account it makes or changes so.
+// personToken returns a token of a person, whose account it makes. Who has another
+// clearance or other roles has another account.
 func (d *door) personToken(ctx context.Context, who actor, roles access.Role) (string, error) {
-	a := login.Account{Name: who.role + "-" + who.id, Clearance: who.list("clearance"), Roles: roles, Staff: who.role == "practitioner"}
+	a := login.Account{Display: who.role + "-" + who.id, Clearance: who.list("clearance"), Roles: roles, Staff: who.role == "practitioner"}
+	a.Name = fmt.Sprint(a.Display, a.Clearance, a.Roles)
 	patient := who.options["patient"]
 	switch who.role {
 	case "patient":
@@ -212,9 +214,6 @@ func (d *door) personToken(ctx context.Context, who actor, roles access.Role) (s
 	had, err := d.accounts.Account(ctx, a.Name)
 	if o := fhir.AsOutcome(err); o != nil && o.Class == fhir.Unknown {
 		had, err = d.accounts.AddAccount(ctx, a, "")
-	} else if err == nil {
-		a.ID, a.Display = had.ID, had.Display
-		err = d.accounts.UpdateAccount(ctx, a)
 	}
 	if err != nil {
 		return "", err

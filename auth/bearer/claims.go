@@ -91,8 +91,8 @@ func (r *reader) claims() auth.Claims {
 		Issuer:   r.text("iss", true),
 		Subject:  r.text("sub", true),
 		Audience: r.texts("aud"),
-		ID:       r.text("jti", false),
 	}
+	r.text("jti", false) // is text, if it is there
 	var errExpires, errIssued error
 	c.Expires, errExpires = r.Time("exp")
 	c.Issued, errIssued = r.Time("iat")
@@ -141,7 +141,7 @@ func ownClaims(h Header, f Fields, audiences []string, now time.Time) (auth.Clai
 	r.text("jti", true)
 	c.Scope = r.text("scope", false)
 	c.Patient = r.id("patient", "Patient")
-	c.Encounter = r.id("encounter", "Encounter")
+	r.id("encounter", "Encounter") // is for the app; here it only has to be one
 	c.FHIRUser = r.text("fhirUser", false)
 	c.Organizations = r.texts("org")
 	switch {
@@ -176,7 +176,6 @@ func (s Issuer) claims(h Header, f Fields, audiences []string, now time.Time) (a
 	c.Client = mapped.text("client", true)
 	c.Scope = strings.Join(mapped.texts("scope"), " ")
 	c.Patient = mapped.id("patient", "Patient")
-	c.Encounter = mapped.id("encounter", "Encounter")
 	c.FHIRUser = mapped.text("fhirUser", false)
 	c.Organizations = mapped.texts("organizations")
 	r.fail(mapped.err)
@@ -232,7 +231,7 @@ func (f Fields) isIDToken(c auth.Claims) bool {
 // filled returns m with what its empty paths stand for.
 func (m Mapping) filled() Mapping {
 	for path, unsaid := range map[*string]string{
-		&m.Scope: "scope", &m.Patient: "patient context.patient", &m.Encounter: "encounter context.encounter",
+		&m.Scope: "scope", &m.Patient: "patient context.patient",
 		&m.FHIRUser: "fhirUser", &m.Client: "client_id azp",
 	} {
 		if *path == "" {
@@ -245,7 +244,7 @@ func (m Mapping) filled() Mapping {
 // names returns the names of members that the paths of m begin with.
 func (m Mapping) names() []string {
 	var names []string
-	for _, paths := range []string{m.Scope, m.Patient, m.Encounter, m.FHIRUser, m.Client, m.Organizations} {
+	for _, paths := range []string{m.Scope, m.Patient, m.FHIRUser, m.Client, m.Organizations} {
 		for _, path := range strings.Fields(paths) {
 			name, _, _ := strings.Cut(path, ".")
 			names = append(names, path, name)
@@ -259,7 +258,7 @@ func (m Mapping) names() []string {
 func (m Mapping) apply(f Fields) Fields {
 	mapped := Fields{}
 	for name, paths := range map[string]string{
-		"scope": m.Scope, "patient": m.Patient, "encounter": m.Encounter, "fhirUser": m.FHIRUser,
+		"scope": m.Scope, "patient": m.Patient, "fhirUser": m.FHIRUser,
 		"client": m.Client, "organizations": m.Organizations,
 	} {
 		if v := f.at(paths); v != nil {

@@ -38,7 +38,6 @@ type Issuer struct {
 type Mapping struct {
 	Scope         string // scope: a string or an array of strings
 	Patient       string // patient context.patient: an id
-	Encounter     string // encounter context.encounter: an id
 	FHIRUser      string // fhirUser: relative or absolute
 	Client        string // client_id azp
 	Organizations string // none: one id or an array of them

@@ -26,10 +26,10 @@ func TestOwnToken(t *testing.T) {
 	token := signES(t, goodHeader, w.clock.claims(t, map[string]any{"patient": "p2", "encounter": "e1", "org": []string{"o1", "o2"}}))
 	accepts(t, New(w.config()), token)
 	c := w.seen()
-	if c.Issuer != testIssuer || c.Subject != "account-1" || c.Client != "app" || c.Grant != "g1" || c.ID != "t1" || c.Scope != "user/Patient.rs" || !c.OwnIssuer {
+	if c.Issuer != testIssuer || c.Subject != "account-1" || c.Client != "app" || c.Grant != "g1" || c.Scope != "user/Patient.rs" || !c.OwnIssuer {
 		t.Errorf("claims %+v", c)
 	}
-	if c.Patient != "p2" || c.Encounter != "e1" || c.FHIRUser != "Practitioner/p1" || fmt.Sprint(c.Organizations) != "[o1 o2]" || !c.Expires.Equal(w.now().Add(300*time.Second)) {
+	if c.Patient != "p2" || c.FHIRUser != "Practitioner/p1" || fmt.Sprint(c.Organizations) != "[o1 o2]" || !c.Expires.Equal(w.now().Add(300*time.Second)) {
 		t.Errorf("claims %+v", c)
 	}
 }

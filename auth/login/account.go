@@ -63,20 +63,6 @@ func (l *Login) AddAccount(ctx context.Context, a Account, password string) (Acc
 	return a, nil
 }
 
-// UpdateAccount changes Display, Staff, User, Clearance and Roles of the account
-// that a.ID names. Sessions of an account whose User changes end.
-func (l *Login) UpdateAccount(ctx context.Context, a Account) error {
-	if err := a.check(); err != nil {
-		return err
-	}
-	const update = `WITH ended AS (
-			DELETE FROM login_session s USING login_account a WHERE a.id = $1 AND s.account = a.id
-			AND (coalesce(a.user_type, ''), coalesce(a.user_id, '')) <> ($4, $5))
-		UPDATE login_account SET display = $2, staff = $3, user_type = NULLIF($4, ''), user_id = NULLIF($5, ''), clearance = $6, roles = $7 WHERE id = $1`
-	done, err := l.db.ExecContext(ctx, update, a.ID, a.Display, a.Staff, a.User.Type, a.User.ID, pq.StringArray(a.clearance()), int16(a.Roles))
-	return l.known(changed(done, err), "change an account")
-}
-
 // Accounts returns all accounts by name.
 func (l *Login) Accounts(ctx context.Context) ([]Account, error) {
 	rows, err := l.db.QueryContext(ctx, `SELECT `+accountColumns+` FROM login_account ORDER BY name`)

@@ -22,7 +22,7 @@ type brake struct {
 
 const longestWait = 15 * time.Minute
 
-// accountBrake allows some 100 guesses a day, which password and code withstand;
+// accountBrake allows some 150 guesses a day, which password and code withstand;
 // networkBrake leaves room for a practice whose computers share one address.
 func accountBrake() brake { return brake{"account", 5, 10 * time.Minute} }
 func networkBrake() brake { return brake{"network", 30, time.Minute} }

@@ -106,16 +106,16 @@ func TestAccounts(t *testing.T) {
 	if err := signIn(ctx, l, "carol", ""); class(err) != "unauthorized" {
 		t.Errorf("an account without a password takes none: %v", err)
 	}
-	want := login.Account{ID: ada.ID, Name: "ada", Display: "Ada L", Staff: true, User: fhir.Key{Type: "Practitioner", ID: "p"}, Clearance: []string{"R"}, Roles: access.Labels}
-	if err := l.UpdateAccount(ctx, want); err != nil {
+	want := login.Account{Name: "Dora", Display: "Dora L", Staff: true, User: fhir.Key{Type: "Practitioner", ID: "p"}, Clearance: []string{"R"}, Roles: access.Labels}
+	if _, err := l.AddAccount(ctx, want, password); err != nil {
 		t.Fatal(err)
 	}
-	got, err := l.Account(ctx, "Ada")
-	if err != nil || got.Display != "Ada L" || !got.Staff || got.User != want.User || got.Roles != access.Labels || len(got.Clearance) != 1 {
+	got, err := l.Account(ctx, "dORA")
+	if err != nil || got.Name != "dora" || got.Display != "Dora L" || !got.Staff || got.User != want.User || got.Roles != access.Labels || len(got.Clearance) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	all, err := l.Accounts(ctx)
-	if err != nil || len(all) != 3 || all[0].ID != ada.ID {
+	if err != nil || len(all) != 4 || all[0].ID != ada.ID {
 		t.Errorf("%+v, %v", all, err)
 	}
 	if _, err := l.Account(ctx, "nobody"); class(err) != "unknown" {

@@ -39,11 +39,6 @@ func (l *Login) EnableTOTP(ctx context.Context, id string) (uri string, err erro
 	return made.URL(), l.change(ctx, a.ID, `totp_secret = $2, totp_step = 0`, secret)
 }
 
-// DisableTOTP asks an account for its password only, and ends its sessions.
-func (l *Login) DisableTOTP(ctx context.Context, id string) error {
-	return l.change(ctx, id, `totp_secret = $2`, nil)
-}
-
 // step returns which of the codes around a time code is, as the number of its 30
 // seconds, 0 if it is none of them. One earlier and one later are taken, for clocks
 // that go wrong.

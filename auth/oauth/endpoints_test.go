@@ -134,7 +134,7 @@ func TestGrants(t *testing.T) {
 	w.clock.pass(time.Minute)
 	w.tokens(nil)
 	list, err := w.Grants(t.Context(), "acc1")
-	if err != nil || len(list) != 2 || list[0].Client != "spa" || list[1].Name != "Portal" || list[1].Scopes != got.Scope || list[1].Patient != "p1" || !list[1].Offline || list[1].Audience != fhirBase {
+	if err != nil || len(list) != 2 || list[0].Client != "spa" || list[1].Name != "Portal" || list[1].Scopes != got.Scope || list[1].Patient != "p1" || !list[1].Offline {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	if none, err := w.Grants(t.Context(), ""); err != nil || none != nil {

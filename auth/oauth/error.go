@@ -25,11 +25,10 @@ const (
 
 // The codes that pages refuse a request with.
 const (
-	AccessDenied        = "access_denied"        // the person says no
-	LoginRequired       = "login_required"       // prompt=none, and nobody is signed in
-	InteractionRequired = "interaction_required" // prompt=none, and somebody has to choose
-	ConsentRequired     = "consent_required"     // prompt=none, and somebody has to agree
-	ServerError         = "server_error"         // the fault is ours
+	AccessDenied    = "access_denied"    // the person says no
+	LoginRequired   = "login_required"   // prompt=none, and nobody is signed in
+	ConsentRequired = "consent_required" // prompt=none, and somebody has to agree
+	ServerError     = "server_error"     // the fault is ours
 )
 
 // An Error is the answer of an endpoint that a client calls.

@@ -154,7 +154,7 @@ func (s *Server) Grants(ctx context.Context, account string) ([]Granted, error) 
 		if err = errors.Join(err, json.Unmarshal(text, &c)); err != nil {
 			return nil, fmt.Errorf("list what was granted: %w", err)
 		}
-		g.Patient, g.Audience, g.Offline = c.Patient, c.Audience, r == offline
+		g.Patient, g.Offline = c.Patient, r == offline
 		list = append(list, g)
 	}
 	if err := rows.Err(); err != nil {

@@ -73,16 +73,15 @@ type ContextItem struct {
 
 // A Granted is what a person has allowed a client.
 type Granted struct {
-	ID       string
-	Client   string // id
-	Name     string // of the client
-	Scopes   string
-	Patient  string // id of the patient in context; empty for none
-	Offline  bool   // it lasts while the person is away
-	Created  time.Time
-	Used     time.Time // when it last led to a token
-	Expires  time.Time
-	Audience string
+	ID      string
+	Client  string // id
+	Name    string // of the client
+	Scopes  string
+	Patient string // id of the patient in context; empty for none
+	Offline bool   // it lasts while the person is away
+	Created time.Time
+	Used    time.Time // when it last led to a token
+	Expires time.Time
 }
 
 // A Subject is whom [Server.Issue] makes a token for.

@@ -39,7 +39,7 @@ func countSent(all map[consultation.Channel]dispatch.Sender, sent *prometheus.Co
 }
 
 // Send gives the message away.
-func (c counted) Send(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
+func (c counted) Send(ctx context.Context, m dispatch.Message) (dispatch.Acceptance, error) {
 	r, err := c.Provider.Send(ctx, m)
 	result := resultTaken
 	switch {

@@ -74,14 +74,14 @@ type demoGateway struct {
 }
 
 // Send posts m to the address that the command has left. Without one it is tried again.
-func (g demoGateway) Send(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
+func (g demoGateway) Send(ctx context.Context, m dispatch.Message) (dispatch.Acceptance, error) {
 	b, err := os.ReadFile(filepath.Join(g.dir, gatewayAddressFile))
 	if err != nil {
-		return dispatch.Receipt{}, fmt.Errorf("nobody takes messages: openconsult demo does while it runs: %w", err)
+		return dispatch.Acceptance{}, fmt.Errorf("nobody takes messages: openconsult demo does while it runs: %w", err)
 	}
 	address := strings.TrimSpace(string(b))
 	if !isLocal(address) {
-		return dispatch.Receipt{}, fmt.Errorf("the gateway of the demo is on this machine, and %q is not", address)
+		return dispatch.Acceptance{}, fmt.Errorf("the gateway of the demo is on this machine, and %q is not", address)
 	}
 	w := dispatch.Webhook{URL: address, Secret: g.secret, Client: g.client}
 	return w.Send(ctx, m)

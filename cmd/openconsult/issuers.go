@@ -43,7 +43,6 @@ type issuer struct {
 	Claims         struct {
 		Scope         string `yaml:"scope"`
 		Patient       string `yaml:"patient"`
-		Encounter     string `yaml:"encounter"`
 		FHIRUser      string `yaml:"fhir-user"`
 		Client        string `yaml:"client"`
 		Organizations string `yaml:"organizations"`

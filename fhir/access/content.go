@@ -16,7 +16,7 @@ type Content struct {
 	Sent      []Key      // of a Draft: what they are once it is sent
 	Gifts     []Gift     // see [Gifts]
 	Things    []Key      // resources that it takes along, as Itself: what a ServiceRequest supports itself with, the focus of a Task, attachments
-	Authors   []fhir.Key // see [Authors]
+	Authors   []fhir.Key // who is said to have made it: see authorships
 	Reporters []fhir.Key // others who are said to tell what it says, as Observation.performer: only patients are held to them
 	Stranger  bool       // an author or reporter is named who is not a resource of this server
 	Owner     fhir.Key   // of a Task

@@ -30,8 +30,9 @@
 // takes the record from one who had it: then who has it has to give it anew. A PractitionerRole
 // and a HealthcareService have their organisation see what is addressed to them; a
 // ServiceRequest and a Task show the patient and what they are about to those who
-// ask and are asked, and nothing else of the record; a message or a document gives
-// its attachments its own keys, labels among them. A gift counts if its writer
+// ask and are asked, and nothing else of the record; a message, a document, a
+// report, a picture or the answers to a form give their attachments their own keys, labels
+// among them. A gift counts if its writer
 // sees what is given ([Grant.Gives]): seeing a patient is not having the record.
 //
 // What a parameter means is in effect.go. Every parameter of R4 that can name a
@@ -83,7 +84,8 @@
 // # Labels
 //
 // R and V of v3-Confidentiality, and the policies of sensitivity and NOPAT of
-// v3-ActCode hide. V covers R; a kind of sensitivity covers those below it. A label
+// v3-ActCode hide, under their names of before R4, too; and RETRACTED of this server, what
+// its author has taken back. V covers R; a kind of sensitivity covers those below it. A label
 // is taken away by the role Labels only; everybody else may add one that leaves
 // the resource in their own sight.
 //

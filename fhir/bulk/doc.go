@@ -15,5 +15,6 @@
 // for what has been hidden or purged since.
 //
 // A job belongs to the client that began it, and to the person whom it acted for.
-// For everybody else it is not there.
+// For everybody else it is not there. It is removed 24 hours after its end, unless [Config]
+// says otherwise, and after seven days if it does not come to an end.
 package bulk

@@ -66,7 +66,7 @@ func (e *Engine) Later(ctx context.Context, g access.Grant, from interaction.Ori
 }
 
 // mostTries is how often a request is performed that the server is too busy for, over
-// some ten minutes. Then that is the answer.
+// some seven minutes. Then that is the answer.
 const mostTries = 12
 
 // workRequest performs a request and keeps its answer. One that is performed again,

@@ -200,18 +200,9 @@ func (h *Hours) Elapsed(from, to time.Time, pauses []Pause) (time.Duration, erro
 	return passed, nil
 }
 
-// Soon returns the moment from which an answer is due soon: when 80 % of the core hours,
-// or for AnyHour of the time, between the start of the clock and what is due have passed.
-// It is the zero time when Due is, and its errors are those of Due.
-func (h *Hours) Soon(c Clock) (time.Time, error) {
-	due, err := h.Due(c)
-	if err != nil || due.IsZero() {
-		return due, err
-	}
-	return h.soon(c, due)
-}
-
-// soon is Soon for what is due.
+// soon returns the moment from which an answer that is due at a time is due soon: when
+// 80 % of the core hours, or for AnyHour of the time, between the start of the clock and
+// then have passed.
 func (h *Hours) soon(c Clock, due time.Time) (time.Time, error) {
 	pauses := standstills(c.Pauses)
 	if c.SLA.Measure == AnyHour && c.SLA.Latest == NoLimit {

@@ -17,6 +17,9 @@
 // [Book] says what an Appointment does to the Slots that it names, [ChangeSlot] what may be done
 // to those by hand, and [MayReissue] what may be asked for again of a repeat prescription.
 //
+// [CheckRequest] says by which channels the messages of a CommunicationRequest may go out,
+// and [Progress.Next] what such a message needs next.
+//
 // [Alarms] says what is to be told about a Task if it is still so at a time, and [Alert] how.
 //
 // A Task whose code is none of our kinds is plain FHIR: no rule of this package applies

@@ -1,7 +1,6 @@
 package consultation
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -78,12 +77,7 @@ func (c *Calendar) URL() string {
 	return c.url
 }
 
-// Holiday returns the name of the holiday that a date is; ok is false when it is none.
-// Only year, month and day of the date count.
-func (c *Calendar) Holiday(date time.Time) (name string, ok bool) {
-	return c.on(civilDate(date.Date()))
-}
-
+// on returns the name of the holiday that a day is; ok is false when it is none.
 func (c *Calendar) on(day civil) (name string, ok bool) {
 	if c == nil {
 		return "", false
@@ -120,27 +114,4 @@ func ReadCalendar(r *fhir.Resource) (*Calendar, []fhir.Issue) {
 		}
 	}
 	return c, issues
-}
-
-// JSON returns the calendar as a CodeSystem resource, the holidays by date.
-func (c *Calendar) JSON() []byte {
-	dst := append([]byte(`{"resourceType":"CodeSystem","url":`), fhir.AppendString(nil, c.URL())...)
-	dst = append(dst, `,"status":"active","caseSensitive":true,"content":"complete"`...)
-	if c == nil || len(c.names) == 0 {
-		return append(dst, '}')
-	}
-	days := make([]civil, 0, len(c.names))
-	for day := range c.names {
-		days = append(days, day)
-	}
-	slices.Sort(days)
-	for i, day := range days {
-		dst = append(dst, [...]string{`,"concept":[`, `,`}[min(i, 1)]...)
-		dst = append(dst, `{"code":"`+day.String()+`"`...)
-		if name := c.names[day]; name != "" {
-			dst = fhir.AppendString(append(dst, `,"display":`...), name)
-		}
-		dst = append(dst, '}')
-	}
-	return append(dst, `]}`...)
 }

@@ -30,11 +30,6 @@ func (c civil) weekday() time.Weekday {
 	return time.Weekday(((int(c)+4)%7 + 7) % 7)
 }
 
-// String returns the day as FHIR writes a date.
-func (c civil) String() string {
-	return time.Unix(int64(c)*daySeconds, 0).UTC().Format(time.DateOnly)
-}
-
 // reach returns the first moment at which the clocks of a zone show a time of a day, in
 // seconds, or a later one. So a time that the clocks skip is the moment at which they
 // skip it, and of a time that comes twice it is the first.

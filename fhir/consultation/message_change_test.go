@@ -17,7 +17,7 @@ func TestDrafts(t *testing.T) {
 	c := talk(t, consultation.Consultation, "completed")
 	draft := post(t, posting(c, theGP(), letter(t, c, "Patient/pat-1", object{"status": "preparation", "payload": nil})))
 	m := tree(t, draft.Message.JSON)
-	if !draft.Draft || draft.Receipts != nil || draft.Follow != nil || m["status"] != "preparation" || m["sent"] != nil {
+	if draft.Receipts != nil || draft.Follow != nil || m["status"] != "preparation" || m["sent"] != nil {
 		t.Errorf("%+v", draft)
 	}
 	was := read(t, "Communication", draft.Message.JSON)
@@ -30,7 +30,7 @@ func TestDrafts(t *testing.T) {
 		}
 		return got, err
 	}
-	if got, err := revise(c, staff("PractitionerRole/gp-2", "Organization/prac-1"), object{"status": "preparation"}); err != nil || !got.Draft {
+	if got, err := revise(c, staff("PractitionerRole/gp-2", "Organization/prac-1"), object{"status": "preparation"}); err != nil || tree(t, got.Message.JSON)["status"] != "preparation" {
 		t.Errorf("a colleague cannot go on: %v", err)
 	}
 	if _, err := revise(c, thePatient(), nil); detail(t, err) != "not-found" {

@@ -28,11 +28,9 @@ type Posting struct {
 // A Posted is what a message comes to.
 type Posted struct {
 	Message  Authored
-	Draft    bool         // nobody but the author's organisation gets it yet
 	Receipts []Authored   // Tasks to be created
 	Follow   []SystemMove // of the Task
 	Turn     Turn         // to be appended to the Facts of a change of the Task in the same transaction; New is set
-	Escalate bool         // somebody is told when it stays unread: see unreadLimit
 	Issues   []fhir.Issue // to be shown with the answer: superseded-context
 }
 

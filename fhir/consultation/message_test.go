@@ -147,7 +147,7 @@ func TestExampleThread(t *testing.T) {
 			if d := cmp.Diff(without(want, "meta", "received"), without(tree(t, got.Message.JSON), "meta", "received")); d != "" {
 				t.Errorf("%s: %s", p.ID, d)
 			}
-			if len(got.Receipts) != 1 || got.Issues != nil || got.Escalate {
+			if len(got.Receipts) != 1 || got.Issues != nil {
 				t.Errorf("%s: %d receipts, %v", p.ID, len(got.Receipts), got.Issues)
 			}
 			receipts[got.Receipts[0].ID] = read(t, "Task", got.Receipts[0].JSON)
@@ -227,14 +227,14 @@ func TestSet(t *testing.T) {
 	if d := cmp.Diff(wantReceipt, receipt); d != "" {
 		t.Error(d)
 	}
-	if !got.Escalate || got.Turn != (consultation.Turn{By: consultation.RequesterSide, New: true}) {
-		t.Errorf("%t, %+v", got.Escalate, got.Turn)
+	if got.Turn != (consultation.Turn{By: consultation.RequesterSide, New: true}) {
+		t.Errorf("%+v", got.Turn)
 	}
 	out := posting(c, theGP(), letter(t, c, "Patient/pat-1", with(policyExtension(part("mode", "valueCode", "once")), object{"priority": "routine"})))
 	out.Dispatched = true
 	sent := post(t, out)
 	m := tree(t, sent.Message.JSON)
-	if m["status"] != "in-progress" || m["received"] != nil || m["sender"].(object)["reference"] != "PractitionerRole/gp-1" || sent.Escalate || sent.Follow != nil {
+	if m["status"] != "in-progress" || m["received"] != nil || m["sender"].(object)["reference"] != "PractitionerRole/gp-1" || sent.Follow != nil {
 		t.Errorf("%v", m)
 	}
 	if sent.Turn != (consultation.Turn{By: consultation.OwnerSide, Asks: true, ToRequester: true, New: true}) {

@@ -21,14 +21,13 @@ func (p *posting) write(out Posted) (Posted, error) {
 		push(doc, "inResponseTo", wireReference{Reference: p.bound.String()})
 	}
 	p.progress(doc)
-	out.Message, out.Draft = Authored{"Communication", p.ID, doc.bytes()}, p.draft
+	out.Message = Authored{"Communication", p.ID, doc.bytes()}
 	if p.draft {
 		return out, nil
 	}
 	if out.Receipts, err = p.receipts(); err != nil {
 		return Posted{}, err
 	}
-	out.Escalate = len(out.Receipts) > 0 && Escalates(p.priority())
 	out.Turn = p.turn()
 	return out, nil
 }

@@ -20,7 +20,7 @@ func (p proposal) create() (Decision, *fhir.Outcome) {
 	if o := p.begins(); o != nil {
 		return Decision{}, o
 	}
-	return p.decided(TaskCreated, by&p.roles), nil
+	return p.decided(TaskCreated), nil
 }
 
 // begins returns what a new Task lacks.

@@ -25,7 +25,6 @@ const (
 type Decision struct {
 	Effect         Effect
 	From, To       Status
-	By             Roles        // those of the caller that allow it
 	BusinessStatus string       // that the Task gets, a code of [AdviceStatusSystem]; empty for none
 	Follow         []SystemMove // to be made in the same transaction, in this order
 
@@ -99,7 +98,7 @@ func (p proposal) change() (Decision, *fhir.Outcome) {
 	case p.forwards():
 		return p.forward()
 	case !p.system() && !p.differs():
-		return p.decided(TaskUnchanged, p.roles), nil
+		return p.decided(TaskUnchanged), nil
 	}
 	return p.edit()
 }
@@ -141,7 +140,7 @@ func (p proposal) move() (Decision, *fhir.Outcome) {
 	if o := t.unmet(p.old, p.next, p.facts); o != nil {
 		return Decision{}, o
 	}
-	d := p.decided(TaskMoved, t.by&p.roles)
+	d := p.decided(TaskMoved)
 	if p.old.Kind == Abort && p.next.Status == StatusAccepted {
 		d.Follow = p.facts.stop(p.old)
 	}
@@ -162,12 +161,12 @@ func (p proposal) edit() (Decision, *fhir.Outcome) {
 	if o := p.elements(); o != nil {
 		return Decision{}, o
 	}
-	return p.decided(effect, by&p.roles), nil
+	return p.decided(effect), nil
 }
 
 // decided returns the Decision with the business status that comes with it.
-func (p proposal) decided(e Effect, by Roles) Decision {
-	d := Decision{Effect: e, From: p.old.Status, To: p.next.Status, By: by, kind: p.next.Kind}
+func (p proposal) decided(e Effect) Decision {
+	d := Decision{Effect: e, From: p.old.Status, To: p.next.Status, kind: p.next.Kind}
 	switch {
 	case machine().kinds[d.kind].system == "":
 	case e == TaskClosed:
@@ -220,7 +219,7 @@ func (p proposal) forward() (Decision, *fhir.Outcome) {
 			return Decision{}, immutable(name, "Only the owner changes when a Task is passed on.")
 		}
 	}
-	return Decision{Effect: TaskForwarded, From: p.old.Status, To: StatusRejected, By: Owner, kind: p.old.Kind}, nil
+	return Decision{Effect: TaskForwarded, From: p.old.Status, To: StatusRejected, kind: p.old.Kind}, nil
 }
 
 func notForwardable(text string) *fhir.Outcome {

@@ -71,7 +71,6 @@ type Submitted struct {
 	Acknowledgement Authored   // a Communication
 	Receipts        []Authored // Tasks
 	Provenance      Authored
-	Priority        string       // of the Task
 	Advice          []fhir.Issue // to be shown with the answer: emergency-advice for each red flag, outside-hours
 }
 
@@ -101,7 +100,6 @@ func Submit(s Submission) (Submitted, error) {
 		Response:   response,
 		Task:       Authored{"Task", s.IDs.Task, encode(s.task())},
 		Provenance: Authored{"Provenance", s.IDs.Provenance, encode(s.provenance("CREATE", s.Now))},
-		Priority:   s.Triage.Priority,
 		Advice:     s.advice(),
 	}
 	if to := s.reader(); !to.IsZero() {

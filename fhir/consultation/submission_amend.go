@@ -48,7 +48,7 @@ func Amend(a Amendment) (Amended, error) {
 	if out.Task, err = a.edit(task); err != nil {
 		return Amended{}, err
 	}
-	out.Priority, out.Advice = a.Triage.Priority, a.advice()
+	out.Advice = a.advice()
 	out.Provenance = Authored{"Provenance", a.IDs.Provenance, encode(a.provenance("UPDATE", a.Now))}
 	if to := a.reader(); out.Raised && !to.IsZero() {
 		out.Acknowledgement = Authored{"Communication", a.IDs.Acknowledgement, encode(a.acknowledgement(to))}

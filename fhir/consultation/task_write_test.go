@@ -161,7 +161,7 @@ func TestSamplesBegin(t *testing.T) {
 	}
 	task := read(t, r)
 	roles := RolesOf(task, Caller{Persons: []fhir.Key{{Type: "Patient", ID: "pat-1"}}})
-	if d, err = Decide(nil, task, roles, Facts{}); err != nil || d.Effect != TaskCreated || d.By != Requester {
+	if d, err = Decide(nil, task, roles, Facts{}); err != nil || d.Effect != TaskCreated {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	src, err := d.Write(r, Stamp{Now: moveNow, Thread: "th-1"})

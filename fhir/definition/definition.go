@@ -1,6 +1,7 @@
 // Package definition finds the resources that others name by a canonical URL: value
 // sets, code systems, concept maps, profiles, forms. They come with the server (the
-// terminology and the profiles of R4), in packages, or were stored by somebody.
+// terminology and the profiles of R4, and the server's own), in packages, or were stored
+// by somebody.
 package definition
 
 import (

@@ -24,7 +24,7 @@ type room struct {
 	unpacked int64 // bytes of all files
 }
 
-// enough takes the largest official packages, of 5,000 files and 100 MB, twice.
+// enough takes the largest official packages, of 5,000 files and 100 MB, at least twice.
 func enough() room { return room{files: 20_000, file: 64 << 20, unpacked: 256 << 20} }
 
 // A Package is a set of definitions that are published together.

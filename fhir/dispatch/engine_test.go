@@ -83,12 +83,12 @@ func TestFailure(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	fails := 0
-	app := &box{answer: func(Message) (Receipt, error) { return Receipt{}, rejected("no such person") }}
-	email := &box{answer: func(Message) (Receipt, error) {
+	app := &box{answer: func(Message) (Acceptance, error) { return Acceptance{}, rejected("no such person") }}
+	email := &box{answer: func(Message) (Acceptance, error) {
 		if fails++; fails == 1 {
-			return Receipt{}, errors.New("come back")
+			return Acceptance{}, errors.New("come back")
 		}
-		return Receipt{Final: true}, nil
+		return Acceptance{Final: true}, nil
 	}}
 	e := w.engine(map[consultation.Channel]Provider{"nhs-app": app, "email": email}, nothing)
 	w.run(e)
@@ -122,12 +122,12 @@ func TestKilled(t *testing.T) {
 	var first *Engine
 	killed := make(chan struct{})
 	var once sync.Once
-	sms.answer = func(Message) (Receipt, error) {
+	sms.answer = func(Message) (Acceptance, error) {
 		once.Do(func() {
 			first.crashed.Store(true)
 			close(killed)
 		})
-		return Receipt{}, nil
+		return Acceptance{}, nil
 	}
 	first = w.engine(map[consultation.Channel]Provider{"sms": sms}, func(c *Config) { c.Lease = 200 * time.Millisecond })
 	stop := w.run(first)
@@ -148,7 +148,7 @@ func TestKilled(t *testing.T) {
 func TestTwoServers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	sms := &box{answer: func(Message) (Receipt, error) { return Receipt{Final: true}, nil }}
+	sms := &box{answer: func(Message) (Acceptance, error) { return Acceptance{Final: true}, nil }}
 	for range 2 {
 		w.run(w.engine(map[consultation.Channel]Provider{"sms": sms}, nothing))
 	}

@@ -13,7 +13,7 @@ type Provider interface {
 	// Send gives a message away. It may be called again with the same Key after it
 	// has succeeded, when this server did not live to know. An error that is not
 	// [ErrRejected] is tried again.
-	Send(ctx context.Context, m Message) (Receipt, error)
+	Send(ctx context.Context, m Message) (Acceptance, error)
 }
 
 // A Message is what a Provider sends.
@@ -26,8 +26,8 @@ type Message struct {
 	Text    string               // plain
 }
 
-// A Receipt is what a Provider says of a message that it took.
-type Receipt struct {
+// An Acceptance is what a Provider says of a message that it took.
+type Acceptance struct {
 	ID    string // by which it knows the message; may be empty
 	Final bool   // no callback will follow: that it was taken is all there will ever be to know
 }

@@ -64,23 +64,23 @@ func NewSMTP(address, from, password string) (*SMTP, error) {
 }
 
 // Send sends m.
-func (s *SMTP) Send(ctx context.Context, m Message) (Receipt, error) {
+func (s *SMTP) Send(ctx context.Context, m Message) (Acceptance, error) {
 	to, err := mail.ParseAddress("<" + m.To + ">")
 	if err != nil || to.Address != m.To || m.Channel != consultation.ChannelEmail {
-		return Receipt{}, rejected("not an address of e-mail")
+		return Acceptance{}, rejected("not an address of e-mail")
 	}
 	ctx, cancel := context.WithTimeout(ctx, smtpTime)
 	defer cancel()
 	c, err := s.connect(ctx)
 	if err != nil {
-		return Receipt{}, err
+		return Acceptance{}, err
 	}
 	defer c.Close()
 	if err := s.hand(c, m); err != nil {
-		return Receipt{}, err
+		return Acceptance{}, err
 	}
 	_ = c.Quit() // it has the message
-	return Receipt{Final: true}, nil
+	return Acceptance{Final: true}, nil
 }
 
 // connect greets the server, in TLS, as the user.

@@ -219,7 +219,7 @@ func linkText(link string) string {
 
 // A taken is what a provider has answered.
 type taken struct {
-	Receipt
+	Acceptance
 	err error
 }
 

@@ -37,7 +37,8 @@ func Signed(secret, body []byte, signature string) bool {
 //
 // with the signature in [SignatureHeader] and the key in Idempotency-Key too. The
 // gateway answers with any 2xx, and may name its own id as {"id": "…"}. With 408,
-// 425, 429, and 5xx it is asked again; with another status the message is rejected.
+// 425, 429, 5xx, and less than 200 or 3xx it is asked again; with another status the
+// message is rejected.
 type Webhook struct {
 	URL    string
 	Secret []byte
@@ -58,14 +59,14 @@ type wireMessage struct {
 const mostAnswer = 64 << 10
 
 // Send posts m.
-func (w *Webhook) Send(ctx context.Context, m Message) (Receipt, error) {
+func (w *Webhook) Send(ctx context.Context, m Message) (Acceptance, error) {
 	body, err := json.Marshal(wireMessage{m.Key, m.ID, string(m.Channel), m.To, m.Subject, m.Text})
 	if err != nil {
-		return Receipt{}, fmt.Errorf("write a message for a gateway: %w", err)
+		return Acceptance{}, fmt.Errorf("write a message for a gateway: %w", err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
 	if err != nil {
-		return Receipt{}, fmt.Errorf("make a request to a gateway: %w", err)
+		return Acceptance{}, fmt.Errorf("make a request to a gateway: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "openconsult")
@@ -73,17 +74,17 @@ func (w *Webhook) Send(ctx context.Context, m Message) (Receipt, error) {
 	req.Header.Set(SignatureHeader, Sign(w.Secret, body))
 	resp, err := w.Client.Do(req)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("call a gateway: %w", err)
+		return Acceptance{}, fmt.Errorf("call a gateway: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, mostAnswer)) // what is missing has no id
 	switch s := resp.StatusCode; {
 	case s >= 200 && s < 300:
-		return Receipt{ID: gatewayID(answer)}, nil
+		return Acceptance{ID: gatewayID(answer)}, nil
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == http.StatusTooManyRequests, s >= 500, s < 400:
-		return Receipt{}, fmt.Errorf("a gateway answered with the status %d", s)
+		return Acceptance{}, fmt.Errorf("a gateway answered with the status %d", s)
 	default:
-		return Receipt{}, rejected("the gateway answered with the status %d", s)
+		return Acceptance{}, rejected("the gateway answered with the status %d", s)
 	}
 }
 

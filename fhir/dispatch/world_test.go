@@ -210,16 +210,16 @@ func (d *desk) Heard(context.Context, Callback) error { return nil }
 type box struct {
 	mu     sync.Mutex
 	got    []Message
-	answer func(Message) (Receipt, error) // nil takes everything
+	answer func(Message) (Acceptance, error) // nil takes everything
 }
 
-func (b *box) Send(_ context.Context, m Message) (Receipt, error) {
+func (b *box) Send(_ context.Context, m Message) (Acceptance, error) {
 	b.mu.Lock()
 	b.got = append(b.got, m)
 	answer := b.answer
 	b.mu.Unlock()
 	if answer == nil {
-		return Receipt{}, nil
+		return Acceptance{}, nil
 	}
 	return answer(m)
 }

@@ -1,5 +1,6 @@
 // Package fhirpath evaluates FHIRPath over the node tree of package fhir: the
-// whole of FHIRPath N1 and the functions that FHIR R4 adds to it.
+// whole of FHIRPath N1 and the functions that FHIR R4 adds to it. Regular expressions are
+// those of RE2, without back references and looking around.
 //
 // An expression is compiled once and evaluated many times, by any number of
 // goroutines. Values stay nodes of the resource until an operator needs more

@@ -179,7 +179,7 @@ func auditOrder(q *search.Query) (ascending bool, err error) {
 	return ascending, nil
 }
 
-// auditPosition reads what [auditWalk.position] wrote.
+// auditPosition reads what a page of the audit ends with.
 func auditPosition(text string) (*store.Line, error) {
 	if text == "" {
 		return nil, nil

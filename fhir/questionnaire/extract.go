@@ -119,12 +119,11 @@ type extractor struct {
 
 // An extracted is one entry of the Bundle.
 type extracted struct {
-	resource     []byte
-	method, url  string
-	condition    string // identifier of a conditional create
-	version      string // of the resource that is updated
-	fullURL      string
-	resourceType string
+	resource    []byte
+	method, url string
+	condition   string // identifier of a conditional create
+	version     string // of the resource that is updated
+	fullURL     string
 }
 
 // identify finds out what the response is called.
@@ -168,7 +167,7 @@ func (e *extractor) add(at fhir.Node, typ, identifier string, resource []byte) {
 	if !e.decodes(at, typ, resource) {
 		return
 	}
-	x := extracted{resource: resource, method: "POST", url: typ, resourceType: typ, fullURL: uuidOf(typ, identifier, len(e.entries))}
+	x := extracted{resource: resource, method: "POST", url: typ, fullURL: uuidOf(typ, identifier, len(e.entries))}
 	if identifier != "" {
 		token := strings.NewReplacer(`\`, `\\`, `,`, `\,`, `$`, `\$`, `|`, `\|`).Replace(identifier)
 		x.condition = "identifier=" + url.QueryEscape(extractedURL+"|"+token)

@@ -65,7 +65,7 @@ func slotTest(p *search.Param, n int, asked []search.AskedRange) expr {
 		return never{}
 	}
 	c, r := slotColumns(n), reachOf(all)
-	e := Predicate{Name: p.Code, Slot: n, Bounds: r.Range, late: r.Late, wide: r.ends}
+	e := Predicate{Slot: n, Bounds: r.Range, late: r.Late, wide: r.ends}
 	if r.ends {
 		e.Bounds.Lo = min(r.Lo, r.Late-narrow)
 	}
@@ -150,7 +150,7 @@ func (c *compiler) updated(u search.Updated, negated bool) (expr, bool) {
 			}
 		}
 	}
-	e := Predicate{Name: "_lastUpdated", Slot: UpdatedSlot, Bounds: reachOf(all).Range}
+	e := Predicate{Slot: UpdatedSlot, Bounds: reachOf(all).Range}
 	e.filter = func(b *Builder) { e.columns().write(b, all) }
 	e.lead = e.near
 	return signed(predicate(e), true, negated)

@@ -43,7 +43,6 @@ const UpdatedSlot = -1
 
 // A Predicate is a condition on a row that is more than keys.
 type Predicate struct {
-	Name   string       // code of the parameter, or what else it is about
 	Slot   int          // 1 to 3: of a date slot; UpdatedSlot; 0: neither
 	Groups []int64      // of rng that it reads
 	Bounds search.Range // where the values begin that can satisfy it, if Slot or Groups is set
@@ -137,7 +136,7 @@ func (f *Filter) take(e expr) {
 	case predicate:
 		f.Where = append(f.Where, Predicate(e))
 	default:
-		f.Where = append(f.Where, Predicate{Name: "several", filter: e.write, sure: true})
+		f.Where = append(f.Where, Predicate{filter: e.write, sure: true})
 	}
 }
 
@@ -150,5 +149,5 @@ func (f *Filter) Without(keys ...int64) {
 		return
 	}
 	keys = distinct(slices.Clone(keys))
-	f.Where = append(f.Where, Predicate{Name: "without", Without: keys, filter: not{anyKey(keys)}.write, sure: true})
+	f.Where = append(f.Where, Predicate{Without: keys, filter: not{anyKey(keys)}.write, sure: true})
 }

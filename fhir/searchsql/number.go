@@ -120,7 +120,7 @@ func rangeTest(p *search.Param, all []grouped) expr {
 	if len(all) == 0 {
 		return never{}
 	}
-	e := Predicate{Name: p.Code, whole: true, Bounds: search.Range{Lo: math.Inf(1), Hi: math.Inf(-1)}}
+	e := Predicate{whole: true, Bounds: search.Range{Lo: math.Inf(1), Hi: math.Inf(-1)}}
 	for _, g := range all {
 		r := reachOf(g.clauses)
 		if r.ends {

@@ -154,7 +154,7 @@ func (f *Filter) seeAny(e expr, led anyKey, everything bool) {
 		f.Never = true
 		return
 	}
-	p := Predicate{Name: "access", filter: e.write, sure: true}
+	p := Predicate{filter: e.write, sure: true}
 	if !everything {
 		p.Keys = led
 		if len(led) <= longList {
@@ -190,7 +190,7 @@ func (c *compiler) hide(f *Filter, denied []int64) {
 		f.Without(denied...)
 		return
 	}
-	f.Where = append(f.Where, Predicate{Name: "without", Without: distinct(slices.Clone(denied)), filter: not{c.hidden(denied)}.write, sure: true})
+	f.Where = append(f.Where, Predicate{Without: distinct(slices.Clone(denied)), filter: not{c.hidden(denied)}.write, sure: true})
 }
 
 // severalLabels is from how many denied labels on a row is first asked whether it

@@ -146,7 +146,7 @@ func present(p *search.Param) expr {
 	case "_id", "_lastUpdated":
 		return always{}
 	}
-	return predicate(Predicate{Name: p.Code, filter: func(b *Builder) {
+	return predicate(Predicate{filter: func(b *Builder) {
 		writePlace(b, p)
 		b.SQL(" <> ''")
 	}})

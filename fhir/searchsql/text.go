@@ -112,7 +112,7 @@ func startsText(p *search.Param, folded string) expr {
 // containsText holds when some text of the resource has part in it, which may
 // begin or end with textSeparator.
 func containsText(p *search.Param, part string) expr {
-	return predicate(Predicate{Name: p.Code, filter: func(b *Builder) {
+	return predicate(Predicate{filter: func(b *Builder) {
 		b.SQL("strpos(r.strs, ")
 		b.Arg(part)
 		b.SQL(") > 0")

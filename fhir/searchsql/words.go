@@ -43,7 +43,7 @@ func (c *compiler) words(w *search.Words) expr {
 	if len(w.Alternatives) == 0 {
 		return never{}
 	}
-	return predicate(Predicate{Name: w.Name, filter: func(b *Builder) {
+	return predicate(Predicate{filter: func(b *Builder) {
 		// Of EXISTS the planner might make a hash of all versions.
 		b.SQL("(SELECT w.words IS NULL")
 		for _, words := range w.Alternatives {

@@ -1,6 +1,9 @@
-// Package store keeps resources and their history in Postgres. It owns the
-// tables installation, res, ver, rng, access_event, idempotency, patient_merged and
-// audit, and alone runs their SQL. What a resource is found by, search and searchsql say.
+// Package store keeps resources and their history in Postgres. It owns the tables
+// installation; res, rng and res_type, by which resources are found; ver, every version;
+// access_event and access_grant, who sees what and by whom; search_param,
+// search_generation and reindex_job, the search parameters of clients; idempotency,
+// patient_merged and audit. It alone runs their SQL, but that auth/oauth reads a key of
+// installation. What a resource is found by, search and searchsql say.
 //
 // A resource is found by its rid, a keyed 64-bit hash of Type/id, so that no
 // look-up turns a name into a number. Two names with one rid are told apart by

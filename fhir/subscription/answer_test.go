@@ -194,7 +194,7 @@ func TestListen(t *testing.T) {
 		decode(t, string(n.Body))
 	}
 
-	// A word is good once, and for a moment.
+	// A token is good once, and for a moment.
 	refused := func(what, token string) {
 		t.Helper()
 		err := w.subs.Listen(t.Context(), Listening{Token: token}, func(Notification) error { return errors.New("it was told something") })
@@ -209,7 +209,7 @@ func TestListen(t *testing.T) {
 	refused("late", late)
 	var kept int
 	if err := w.db.QueryRow(`SELECT count(*) FROM subscription_binding WHERE hash = $1`, []byte(late)).Scan(&kept); err != nil || kept != 0 {
-		t.Errorf("the word itself is in the table: %d, %v", kept, err)
+		t.Errorf("the token itself is in the table: %d, %v", kept, err)
 	}
 	if _, err := w.subs.Bind(t.Context(), Caller{Grant: reader("b", everything, "*")}, []string{id}); fhir.AsOutcome(err) == nil {
 		t.Error("another organisation may listen")

@@ -104,7 +104,7 @@ func (e *Engine) look(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// tidy removes events, handles and words that are too old, and has subscriptions
+// tidy removes events, handles and tokens that are too old, and has subscriptions
 // switched off that have been in error for as long as events are kept. It is to be
 // done when all that was written for a day is known.
 func (e *Engine) tidy(ctx context.Context) error {

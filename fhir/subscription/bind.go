@@ -22,16 +22,16 @@ type Caller struct {
 	Origin interaction.Origin
 }
 
-// bindingTime is how long there is to connect with a word.
+// bindingTime is how long there is to connect with a token.
 const bindingTime = 30 * time.Second
 
-// A Binding is a word by which a websocket may listen to subscriptions, once.
+// A Binding is a token by which a websocket may listen to subscriptions, once.
 type Binding struct {
 	Token   string // 128 random bits or more
 	Expires time.Time
 }
 
-// Bind returns a word to listen with to subscriptions that the caller may read,
+// Bind returns a token to listen with to subscriptions that the caller may read,
 // whose channel is a websocket. What it is told is what the caller may see. One
 // that is not seen is an Unknown [*fhir.Outcome].
 // https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backport-subscription-get-ws-binding-token.html
@@ -64,7 +64,7 @@ func (e *Engine) Bind(ctx context.Context, in Caller, ids []string) (Binding, er
 		VALUES ($2, $3, $4, coalesce($1::timestamptz, clock_timestamp()) + $5 * interval '1 millisecond') RETURNING expires`
 	err := e.db.QueryRowContext(ctx, insert, e.now(), hashOf(b.Token), pq.Array(ids), holder, bindingTime.Milliseconds()).Scan(&b.Expires)
 	if err != nil {
-		return Binding{}, unavailable("make a word for a websocket", err)
+		return Binding{}, unavailable("make a token for a websocket", err)
 	}
 	return b, nil
 }
@@ -72,18 +72,18 @@ func (e *Engine) Bind(ctx context.Context, in Caller, ids []string) (Binding, er
 // mostBound is how many subscriptions one websocket may listen to.
 const mostBound = 100
 
-func hashOf(word string) []byte {
-	h := sha256.Sum256([]byte(word))
+func hashOf(token string) []byte {
+	h := sha256.Sum256([]byte(token))
 	return h[:]
 }
 
-// A bound is what a word was good for.
+// A bound is what a token was good for.
 type bound struct {
 	subscriptions []string
 	holder        string
 }
 
-// unbind takes a word, which nobody can use again.
+// unbind takes a token, which nobody can use again.
 func (e *Engine) unbind(ctx context.Context, token string) (bound, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -92,7 +92,7 @@ func (e *Engine) unbind(ctx context.Context, token string) (bound, error) {
 	var good bool
 	err := e.db.QueryRowContext(ctx, take, e.now(), hashOf(token)).Scan((*pq.StringArray)(&b.subscriptions), &b.holder, &good)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return bound{}, unavailable("take the word of a websocket", err)
+		return bound{}, unavailable("take the token of a websocket", err)
 	}
 	if err != nil || !good {
 		return bound{}, fhir.Errorf(fhir.Unauthorized, fhir.Login, "", "This binding token is unknown, was used, or has expired; get a new one by $get-ws-binding-token.")

@@ -88,10 +88,10 @@ type listener struct {
 	sent  map[string]time.Time
 }
 
-// Listen tells what there is to be told of the subscriptions that a word is good
+// Listen tells what there is to be told of the subscriptions that a token is good
 // for: a handshake of each, then its events in order and one Bundle each, and
 // heartbeats if they are asked for. What is told waits for no answer. It ends with
-// the error of tell, when ctx is done, or with an [*fhir.Outcome] when the word is
+// the error of tell, when ctx is done, or with an [*fhir.Outcome] when the token is
 // not good, the access has ended, or none of the subscriptions is active any more.
 func (e *Engine) Listen(ctx context.Context, l Listening, tell func(Notification) error) error {
 	b, err := e.unbind(ctx, l.Token)

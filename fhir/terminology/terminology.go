@@ -1,5 +1,9 @@
 // Package terminology knows code systems, value sets and concept maps: which codes
 // there are, what they mean, which of them a value set has, and how they relate.
+//
+// Code systems are kept in memory, large ones in the tables terminology_system,
+// terminology_concept, terminology_above and terminology_set, which it owns. What is not
+// known here another terminology server may be asked, if there is one ([Config.External]).
 package terminology
 
 import (

@@ -170,7 +170,7 @@ func (e *Engine) finish(ctx context.Context, c claim, sounded bool) (err error) 
 	case c.Every <= 0:
 		_, err = e.db.ExecContext(ctx, `UPDATE timer SET next = 'infinity', attempts = 0`+mine, c.args()...)
 	default:
-		// After a stop only the last one of those that were missed sounds.
+		// Of those that were missed while no server ran, only the first one sounds.
 		const query = `UPDATE timer SET at = r.at, next = r.at, attempts = 0
 			FROM (SELECT $4::timestamptz + (floor(extract(epoch FROM greatest(coalesce($6::timestamptz, clock_timestamp()), $7::timestamptz) - $4::timestamptz) * 1000 / $8) + 1) * $8 * interval '1 millisecond' AS at) r` + mine
 		_, err = e.db.ExecContext(ctx, query, c.args(e.now(), c.At, c.Every.Milliseconds())...)

@@ -99,7 +99,7 @@ func scopeOf(n fhir.Node) *scope {
 	for n.Type().Kind != spec.KindResource {
 		n = n.Parent()
 	}
-	s := &scope{resource: n, container: n}
+	s := &scope{container: n}
 	if e := n.Element(); e != nil && e.Name == "contained" {
 		for up := n.Parent(); ; up = up.Parent() {
 			if up.Type().Kind == spec.KindResource {

@@ -29,7 +29,6 @@ type checker struct {
 // A scope is what is known of a resource while it is walked.
 type scope struct {
 	up        *scope               // of the resource around it
-	resource  fhir.Node            // that it is about
 	container fhir.Node            // the resource that contains it, or itself
 	contained map[string]fhir.Node // of the container, by id; nil until asked for
 	ids       map[string]bool      // of the elements so far
@@ -47,7 +46,7 @@ func (c *checker) base() error {
 
 // resource walks n, the root or a resource in it.
 func (c *checker) resource(n fhir.Node) {
-	s := scope{up: c.scope, resource: n, container: n}
+	s := scope{up: c.scope, container: n}
 	if e := n.Element(); e != nil && e.Name == "contained" && c.scope != nil {
 		s.container = c.scope.container
 	}
