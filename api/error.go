@@ -135,6 +135,10 @@ func (s *Server) fail(c *gin.Context, err error) {
 // the id of the request, which the caller then gets in the text.
 func (s *Server) told(c *gin.Context, err error) (int, *fhir.Outcome) {
 	status, outcome := translate(err)
+	doubtful := len(outcome.Issues) > 0 && outcome.Issues[0].Detail == "outcome-unknown"
+	if doubtful && s.config.Doubted != nil {
+		s.config.Doubted() // also for who has gone: that one does not know either
+	}
 	// An Outcome that stands alone says all there is; one within an error was
 	// caused by something.
 	if _, alone := err.(*fhir.Outcome); status >= http.StatusInternalServerError && !alone {
@@ -145,7 +149,7 @@ func (s *Server) told(c *gin.Context, err error) (int, *fhir.Outcome) {
 			outcome.Issues[0].Text += " The id of this request is " + requestID(c.Request) + "."
 		}
 	}
-	if noteOf(c.Request).key != "" && len(outcome.Issues) > 0 && outcome.Issues[0].Detail == "outcome-unknown" {
+	if doubtful && noteOf(c.Request).key != "" {
 		outcome.Issues[0].Text = "The database did not answer, so it is not known whether the request was carried out; send it again with the same " + idempotencyKey + ", which is safe: it is carried out once."
 	}
 	return status, outcome

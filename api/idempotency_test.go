@@ -107,7 +107,8 @@ func TestDigests(t *testing.T) {
 // request again.
 func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, Config{})
+	doubts := 0
+	s := newServer(t, Config{Doubted: func() { doubts++ }})
 	for key, want := range map[string]string{"k": "same Idempotency-Key", "": "look before you send it again"} {
 		w := httptest.NewRecorder()
 		c, _ := gin.CreateTestContext(w)
@@ -116,6 +117,10 @@ func TestUnknownOutcome(t *testing.T) {
 		if w.Code != 503 || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), "outcome-unknown") || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%q: %d %s", key, w.Code, w.Body)
 		}
+		s.fail(c, &store.Unavailable{Err: errors.New("nobody there")})
+	}
+	if doubts != 2 {
+		t.Errorf("%d doubts, want 2", doubts)
 	}
 }
 

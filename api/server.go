@@ -94,6 +94,11 @@ type Config struct {
 
 	// Observe is told of every request that was answered. It may be nil.
 	Observe func(Observation)
+
+	// Doubted is told of every request, and every entry of a batch, of which it is not
+	// known whether it was carried out: the database did not say whether it has committed
+	// what it was sent. It may be nil.
+	Doubted func()
 }
 
 // An Observation is what is measured of one request. Route is a template, never

@@ -28,10 +28,11 @@ type admin struct {
 	requests *prometheus.HistogramVec
 	sent     *prometheus.CounterVec
 	let      *prometheus.HistogramVec // in, or not
+	doubts   prometheus.Counter
 }
 
 func newAdmin(s *settings, data *store.DB) (*admin, error) {
-	a := &admin{data: data, sent: newSent(), let: newAdmission()}
+	a := &admin{data: data, sent: newSent(), let: newAdmission(), doubts: newDoubts()}
 	a.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "openconsult_request_seconds",
 		Help:    "Time to answer requests, by method, route and status.",

@@ -36,7 +36,7 @@ func watchServer(t *testing.T) *watched {
 	}
 	cert, key := pemFiles(t)
 	s := &settings{DataDir: cluster.Dir(), DiskFree: 5, TLSCert: cert, TLSKey: key}
-	w := &watched{data: openStore(t, cluster.DSN())}
+	w := &watched{data: openAudited(t, cluster.DSN())}
 	a, stop, err := startAdmin(s, w.data, &database{dsn: cluster.DSN(), private: cluster}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +50,17 @@ func watchServer(t *testing.T) *watched {
 	a.observe(api.Observation{Method: "GET", Route: "/:type/:id", Status: 200, Took: time.Millisecond, Class: "read", Admitted: true})
 	countSent(map[consultation.Channel]dispatch.Sender{consultation.ChannelSMS: {Provider: &dispatch.Webhook{URL: "http://127.0.0.1:1/", Client: http.DefaultClient}}}, a.sent)
 	return w
+}
+
+// openAudited returns a store with an audit.
+func openAudited(t *testing.T, dsn string) *store.DB {
+	t.Helper()
+	data, err := store.Open(t.Context(), store.Config{DSN: dsn, Conns: 2, Unsafe: true, Audit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { data.Close() })
+	return data
 }
 
 func (w *watched) exec(t *testing.T, statement string) {
@@ -107,6 +118,7 @@ func (w *watched) expect(t *testing.T, what string, want map[string][2]float64) 
 	}
 }
 
+// TestBacklog makes sure that each metric has what its package says.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	w := watchServer(t)
@@ -117,31 +129,31 @@ func TestBacklog(t *testing.T) {
 		"openconsult_subscription_lag_seconds": zero, "openconsult_bulk_jobs_waiting": zero, "openconsult_subscriptions status=error": zero,
 		"openconsult_feed_followed follower=timer": zero, "openconsult_feed_lag_seconds follower=timer": zero,
 		"openconsult_disk_free_ratio": {0.0001, 1}, "openconsult_disk_free_minimum_ratio": {0.05, 0.05},
+		"openconsult_writes_unknown_total": zero, "openconsult_audit_lines_waiting": zero, "openconsult_audit_lines_waiting_max": {10_000, 10_000}, "openconsult_database_waits_total": zero,
 	})
 	_, position, _, err := w.data.Follow(t.Context(), "", nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.exec(t, `UPDATE timer_feed SET position = '`+position+`', lease = clock_timestamp() + interval '1 minute'`)
+	w.exec(t, `UPDATE subscription_feed SET lease = clock_timestamp() + interval '1 minute'`)
 	w.put(t)
 	w.exec(t, `UPDATE ver SET updated = updated - interval '90 seconds'`)
-	w.exec(t, `INSERT INTO timer (type, id, kind, due, every, at, next) SELECT 'Task', n::text, 'overdue', now, 0, now - n * interval '5 minutes', now + interval '4 minutes'
-		FROM clock_timestamp() now, generate_series(-1, 1) n`)
-	w.exec(t, `INSERT INTO timer (type, id, kind, due, every, at, next) SELECT 'Task', 'sounded', 'overdue', now, 0, now - interval '1 day', 'infinity' FROM clock_timestamp() now`)
-	w.exec(t, `INSERT INTO dispatch_message (id, request, made, due, faults, lease) SELECT n::text, '', now, now - n * interval '1 minute', n, now + (n - 2) * interval '1 minute'
-		FROM clock_timestamp() now, generate_series(0, 3) n`)
-	w.exec(t, `INSERT INTO bulk_job (id, kind, state, owner, holder, asked, created, expires) SELECT s, 'export', s, '', 'x', '{}', now, now
-		FROM clock_timestamp() now, unnest(ARRAY['waiting', 'done']) s`)
+	w.exec(t, `INSERT INTO timer (type, id, kind, due, every, at, next) SELECT 'Task', 'a', 'overdue', now, 0, now - interval '5 minutes', now FROM clock_timestamp() now`)
+	w.exec(t, `INSERT INTO dispatch_message (id, request, made, due, faults) SELECT n::text, '', now, now - interval '2 minutes', n FROM clock_timestamp() now, generate_series(0, 3) n`)
+	w.exec(t, `INSERT INTO bulk_job (id, kind, state, owner, holder, asked, created, expires) SELECT n::text, 'export', 'waiting', '', 'x', '{}', now, now
+		FROM clock_timestamp() now, generate_series(1, 4) n`)
 	w.exec(t, `INSERT INTO subscription (id, version, status, changed, handle, criteria, filters, pushes, host, most, ends, last, delivered, due)
-		SELECT s, 1, s, now, '', '', '{}', true, '', 1, 'infinity', 2, 1, now FROM clock_timestamp() now, unnest(ARRAY['active', 'error', 'off']) s`)
-	w.exec(t, `INSERT INTO subscription_event SELECT s, n, 'Task', 'x', 1, now, now - (CASE s WHEN 'active' THEN 1 ELSE 2 END) * interval '10 minutes'
-		FROM clock_timestamp() now, unnest(ARRAY['active', 'error']) s, generate_series(1, 2) n`)
+		SELECT s, 1, s, now, '', '', '{}', true, '', 1, 'infinity', 1, 0, now FROM clock_timestamp() now, unnest(ARRAY['active', 'error']) s`)
+	w.exec(t, `INSERT INTO subscription_event SELECT 'active', 1, 'Task', 'x', 1, now, now - interval '10 minutes' FROM clock_timestamp() now`)
+	w.admin.doubts.Inc()
 	w.expect(t, "then", map[string][2]float64{
 		"openconsult_feed_followed follower=timer": one, "openconsult_feed_lag_seconds follower=timer": {89, 120},
 		"openconsult_feed_followed follower=dispatch": zero, "openconsult_feed_lag_seconds follower=dispatch": zero,
+		"openconsult_feed_followed follower=subscription": one, "openconsult_feed_lag_seconds follower=subscription": zero,
 		"openconsult_timer_late_seconds": {300, 330}, "openconsult_dispatch_late_seconds": {120, 150}, "openconsult_dispatch_failing": {3, 3},
 		"openconsult_subscription_lag_seconds": {600, 630}, "openconsult_subscriptions status=error": one, "openconsult_subscriptions status=requested": zero,
-		"openconsult_bulk_jobs_waiting": one,
+		"openconsult_bulk_jobs_waiting": {4, 4}, "openconsult_writes_unknown_total": one,
 	})
 	w.admin.notReady()
 	w.expect(t, "while stopping", map[string][2]float64{"openconsult_ready": zero, "openconsult_database_up": one})

@@ -40,9 +40,15 @@ func needSynthea(t *testing.T) {
 // startServer runs a server on a database, and returns its base.
 func startServer(t *testing.T, dsn string) string {
 	t.Helper()
+	return "http://" + serveOver(t, dsn, "--admin-addr=").FHIR + "/fhir"
+}
+
+// serveOver runs a server on a database until the test ends, and returns its addresses.
+func serveOver(t *testing.T, dsn string, flags ...string) served {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	where, done := make(lines, 1), make(chan error, 1)
-	s, err := completed(t, []string{"--auth=none", "--addr=127.0.0.1:0", "--admin-addr=", "--conns=4", "--dsn=" + dsn, "--unsafe"}, nil, "")
+	s, err := completed(t, append([]string{"--auth=none", "--addr=127.0.0.1:0", "--conns=4", "--dsn=" + dsn, "--unsafe"}, flags...), nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +61,14 @@ func startServer(t *testing.T, dsn string) string {
 	})
 	select {
 	case at := <-where:
-		return "http://" + at.FHIR + "/fhir"
+		return at
 	case err := <-done:
 		done <- err
 		t.Fatal(err)
 	case <-time.After(time.Minute):
 		t.Fatal("it does not begin to serve")
 	}
-	return ""
+	return served{}
 }
 
 // targetOf returns the server with a base.

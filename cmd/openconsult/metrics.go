@@ -11,12 +11,14 @@ import (
 // mean and what to do about them is in monitoring/README.md.
 func newRegistry(a *admin) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(a.requests, a.sent, a.let, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	r.MustRegister(a.requests, a.sent, a.let, a.doubts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		constant("openconsult_build_info", "Always 1, with the version of the program.", prometheus.Labels{"version": version()}, 1),
 		gauge("openconsult_database_connections", "Open database connections of the pool for requests.", func() float64 { return float64(a.data.Stats().OpenConnections) }),
 		gauge("openconsult_database_connections_used", "Connections of that pool at work.", func() float64 { return float64(a.data.Stats().InUse) }),
 		gauge("openconsult_database_connections_max", "Connections that pool may have.", func() float64 { return float64(a.data.Stats().MaxOpenConnections) }),
-		counter("openconsult_database_waits_total", "Times a request waited for a database connection.", func() float64 { return float64(a.data.Stats().WaitCount) }))
+		counter("openconsult_database_waits_total", "Times a request waited for a database connection.", func() float64 { return float64(a.data.Stats().WaitCount) }),
+		gauge("openconsult_audit_lines_waiting", "Lines of audit that this server has taken and not stored yet.", func() float64 { n, _ := a.data.Unrecorded(); return float64(n) }),
+		gauge("openconsult_audit_lines_waiting_max", "How many may wait before nothing is done any more that has to be recorded; 0 without an audit.", func() float64 { _, most := a.data.Unrecorded(); return float64(most) }))
 	return r
 }
 
@@ -60,6 +62,14 @@ func counter(name, help string, value func() float64) prometheus.Collector {
 
 func constant(name, help string, labels prometheus.Labels, value float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return value })
+}
+
+// newDoubts returns the counter of writes that are in doubt.
+func newDoubts() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "openconsult_writes_unknown_total",
+		Help: "Requests, and entries of batches, of which it is not known whether they were carried out, because the database did not say whether it has committed.",
+	})
 }
 
 // newSent returns the counter of messages given to channels.

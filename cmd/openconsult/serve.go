@@ -138,6 +138,7 @@ func serveData(ctx context.Context, s *settings, log *slog.Logger, db *database,
 		Stopping: ctx.Done(),
 		Writable: newDisk(s, db).writable,
 		Observe:  admin.observe,
+		Doubted:  admin.doubts.Inc,
 	}
 	r, err := admitCallers(ctx, s, db, &config)
 	if err != nil {

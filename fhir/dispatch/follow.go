@@ -26,7 +26,7 @@ const (
 // follower returns what follows the feed, and takes messages up.
 func (e *Engine) follower() store.Follower {
 	return store.Follower{
-		Store: e.Store, SQL: e.db, Table: "dispatch_feed", Node: e.node, Name: "the search for messages to be sent",
+		Store: e.Store, SQL: e.db, Table: feedTable, Node: e.node, Name: feedName,
 		Types: func() []string { return []string{"Communication", "CommunicationRequest"} }, Take: e.take, Before: e.startOver,
 		Page: followPage, Crashed: e.crashed.Load, Log: e.Log,
 	}

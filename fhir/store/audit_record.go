@@ -83,6 +83,17 @@ func (db *DB) Record(ctx context.Context, t Trail) error {
 	return db.audit.take(ctx, t)
 }
 
+// Unrecorded returns how many lines of audit were taken and are not stored yet, and how many may
+// be before no more are taken. Without an audit both are 0.
+func (db *DB) Unrecorded() (lines, most int) {
+	if db.audit == nil {
+		return 0, 0
+	}
+	db.audit.mu.Lock()
+	defer db.audit.mu.Unlock()
+	return db.audit.held, db.audit.limit
+}
+
 // waitForRoom returns when there is room for a line, or there will be none: more is
 // done for a while than can be stored, and who does it is slowed down. r.mu is held.
 func (r *recorder) waitForRoom(ctx context.Context) {

@@ -364,9 +364,15 @@ func TestFullQueueRefuses(t *testing.T) {
 			t.Fatalf("a full queue gives %v", err)
 		}
 	}
+	if n, most := db.Unrecorded(); n != queue || most != queue {
+		t.Errorf("%d lines of %d wait in a full queue", n, most)
+	}
 	release()
 	if got := requests(lines(t, db, store.Lines{Ascending: true})); got != "0 1 2 3 4" {
 		t.Fatalf("got %s", got)
+	}
+	if n, most := db.Unrecorded(); n != 0 || most != queue {
+		t.Errorf("%d lines of %d wait when all are stored", n, most)
 	}
 	record(t, db, store.Trail{Request: "5", Interaction: "read"})
 	if got := requests(lines(t, db, store.Lines{Ascending: true})); got != "0 1 2 3 4 5" {
@@ -433,6 +439,9 @@ func TestWithoutAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	record(t, db, trail)
+	if n, most := db.Unrecorded(); n != 0 || most != 0 {
+		t.Errorf("%d lines of %d wait", n, most)
+	}
 	row, err := db.Row(alice, store.Update, decode(t, first))
 	if err != nil {
 		t.Fatal(err)

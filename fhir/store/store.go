@@ -47,6 +47,7 @@ type DB struct {
 	bodies   *bodies
 	prepared statements
 	free     *semaphore.Weighted // connections that nobody holds
+	waits    atomic.Int64        // for one of those
 	turns    turns               // of searches
 	patience time.Duration       // for one statement; zero has no end
 
@@ -316,6 +317,7 @@ func (db *DB) wait(ctx context.Context) error {
 	if db.free.TryAcquire(1) {
 		return nil
 	}
+	db.waits.Add(1)
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
 	if err := db.free.Acquire(ctx, 1); err != nil {
@@ -324,8 +326,15 @@ func (db *DB) wait(ctx context.Context) error {
 	return nil
 }
 
-// Stats returns the state of the connection pool.
-func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
+// Stats returns the state of the connection pool. Its WaitCount is how often anything has waited
+// for a connection, whether it got one or not: for any of this pool, for one of those that searches
+// may have, or for one to look something up in the midst of other work. WaitDuration leaves most of
+// that out, since the pool is asked only for connections that are free.
+func (db *DB) Stats() sql.DBStats {
+	s := db.sql.Stats()
+	s.WaitCount += db.waits.Load() + db.turns.waits.Load() + db.aside.Stats().WaitCount
+	return s
+}
 
 // number returns the number of k's resource type and k's rid.
 func (db *DB) number(k fhir.Key) (typ int16, rid int64, err error) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -22,6 +23,7 @@ type turns struct {
 	decode      *semaphore.Weighted // of searches that look at bodies, while they do
 	halfOfCores int64
 	patience    time.Duration // for a place among all, or the long ones
+	waits       atomic.Int64  // for a place among all, which is one of the connections
 }
 
 func newTurns(conns int) turns {
@@ -117,6 +119,9 @@ func (t *turn) end() {
 func (t *turns) wait(ctx context.Context, s *semaphore.Weighted, costly string) error {
 	if s.TryAcquire(1) {
 		return nil
+	}
+	if s == t.any {
+		t.waits.Add(1)
 	}
 	patient, cancel := context.WithTimeout(ctx, t.patience)
 	defer cancel()

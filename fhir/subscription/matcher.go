@@ -32,7 +32,7 @@ func (e *Engine) runMatcher(ctx context.Context) { e.follower().Run(ctx) }
 func (e *Engine) follower() store.Follower {
 	m := &matcher{engine: e}
 	return store.Follower{
-		Store: e.Store, SQL: e.db, Table: "subscription_feed", Node: e.node, Name: "the matching of subscriptions",
+		Store: e.Store, SQL: e.db, Table: feedTable, Node: e.node, Name: feedName,
 		Take: m.take, Types: func() []string { return m.types }, Load: m.start, Rest: m.rest,
 		Page: pageSize, Lease: matchLease, Now: e.clock.Now, Wait: e.clock.Wait, Crashed: e.crashed.Load, Log: e.Log,
 	}

@@ -22,7 +22,7 @@ const (
 // follower returns what follows the feed, and plans.
 func (e *Engine) follower() store.Follower {
 	return store.Follower{
-		Store: e.Store, SQL: e.db, Table: "timer_feed", Node: e.node, Name: "the planning of timers",
+		Store: e.Store, SQL: e.db, Table: feedTable, Node: e.node, Name: feedName,
 		Types: func() []string { return e.Types }, Take: e.take, Before: e.startOver,
 		Page: pageSize, Lease: followLease, Now: e.Now, Log: e.Log,
 	}
