@@ -27,22 +27,43 @@ func signIn(path string) string {
 	return ""
 }
 
-// besides sends what belongs to signing in to its own handler, within bounds of
-// its own: a flood of one does not keep the other out.
-func (s *Server) besides(api http.Handler) http.Handler {
-	if s.config.Auth == nil {
-		return api
+// beside returns what serves a request outside of the API, and the address or the
+// prefix that it serves; nil if the request is for the API.
+func (s *Server) beside(r *http.Request) (place string, handler http.Handler) {
+	if page := s.config.Pages[r.URL.Path]; page != nil && browses(r) {
+		return r.URL.Path, page
 	}
+	if s.config.Auth == nil {
+		return "", nil
+	}
+	if prefix := signIn(r.URL.Path); prefix != "" {
+		return prefix, s.config.Auth
+	}
+	return "", nil
+}
+
+// browses reports whether a request is for a page to look at.
+func browses(r *http.Request) bool {
+	f, err := negotiate(r)
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && err == nil && f == htmlFormat
+}
+
+// besides sends pages, and what belongs to signing in, to their own handlers, within
+// bounds of their own: a flood of one does not keep the other out.
+func (s *Server) besides(api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		prefix := signIn(r.URL.Path)
-		if prefix == "" {
+		place, handler := s.beside(r)
+		if handler == nil {
 			api.ServeHTTP(w, r)
 			return
 		}
-		noteRoute(r, prefix)
+		noteRoute(r, place)
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
+		if s.config.Pages[place] != nil {
+			h.Set("Vary", "Accept")
+		}
 		if len(r.RequestURI) > maxAuthURL {
 			writeOutcome(w, http.StatusRequestURITooLong, fhir.Errorf(fhir.BadRequest, fhir.TooLong, "", "The address is longer than %d bytes.", maxAuthURL))
 			return
@@ -58,6 +79,6 @@ func (s *Server) besides(api http.Handler) http.Handler {
 		}
 		defer s.signing.Release(1)
 		r.Body = http.MaxBytesReader(w, r.Body, maxAuthBody)
-		s.config.Auth.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	})
 }

@@ -136,12 +136,24 @@ func (s *Server) render(c *gin.Context, status int, body []byte) {
 	case xmlFormat:
 		s.renderXML(c, status, body)
 	case htmlFormat:
-		page := web.Page{Title: strings.Trim(strings.TrimPrefix(c.Request.URL.Path, base), "/"), Query: c.Request.URL.RawQuery, Status: status, Base: s.baseURL(c.Request), JSON: body}
+		page := web.Page{Title: below(c.Request.URL.Path), Query: c.Request.URL.RawQuery, Status: status, Base: s.baseURL(c.Request), JSON: body}
+		if s.config.Pages[web.FrontPath] != nil {
+			page.Front = web.FrontPath
+		}
 		web.Headers(c.Writer.Header())
 		c.Data(status, "text/html; charset=utf-8", page.HTML())
 	default:
 		c.Data(status, jsonType, body)
 	}
+}
+
+// below returns what of a path is below base, without slashes around it.
+func below(path string) string {
+	name, ok := strings.CutPrefix(path+"/", base+"/")
+	if !ok {
+		return ""
+	}
+	return strings.Trim(name, "/")
 }
 
 // privately lets a client keep an answer for itself, if it asks before it shows it

@@ -64,6 +64,10 @@ type Config struct {
 	// sets cookies as it sees fit. Nil means that there is nothing there.
 	Auth http.Handler
 
+	// Pages are served to browsers outside of the API, each at one address: "/". Others
+	// who ask there are told that there is nothing. Nil is none.
+	Pages map[string]http.Handler
+
 	// Security is what the CapabilityStatement says of signing in; nil is that there
 	// is no sign-in.
 	Security *conformance.Security

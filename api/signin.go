@@ -31,6 +31,7 @@ type SignInConfig struct {
 	HTTP    *http.Client    // that asks them for their keys: one of [bearer.NewClient]
 	Log     *slog.Logger    // nil is slog.Default
 	Proxies Proxies         // in front of the server
+	Demo    *web.Demo       // what its pages tell of a server that is there to be tried; nil for others
 }
 
 // A SignIn knows who sends a request, by its token, and serves the pages and
@@ -63,7 +64,12 @@ func NewSignIn(c SignInConfig) *SignIn {
 // in.
 func (s *SignIn) Configure(c *Config) {
 	c.Caller = s.tokens.Request
-	c.Auth = s.handler()
+	pages := s.pages()
+	c.Auth = Smart(SmartConfig{Server: s.config.Authority, Pages: web.New(pages), Log: s.config.Log, Caller: s.tokens.Request, Sees: s.sees, Note: s.noteToken})
+	c.Pages = map[string]http.Handler{}
+	for _, path := range web.Paths(pages) {
+		c.Pages[path] = c.Auth
+	}
 	issuer := s.config.Authority.Issuer()
 	c.Security = &conformance.Security{
 		Authorize: issuer + oauth.AuthorizePath, Token: issuer + oauth.TokenPath, Introspect: issuer + oauth.IntrospectPath,
@@ -76,13 +82,12 @@ func (s *SignIn) Configure(c *Config) {
 // server. Others find out within five seconds.
 func (s *SignIn) Forget(grant string) { s.tokens.Forget(grant) }
 
-// handler serves the pages, and the endpoints that clients call.
-func (s *SignIn) handler() http.Handler {
-	pages := web.New(web.Config{
+// pages configures the pages for signing in.
+func (s *SignIn) pages() web.Config {
+	return web.Config{
 		Issuer: s.config.Authority.Issuer(), Login: s.config.Accounts, Server: s.config.Authority, Log: s.config.Log,
-		Patient: s.patient, Patients: s.patients, Search: s.search, Note: s.noteSession, Address: s.config.Proxies.Address,
-	})
-	return Smart(SmartConfig{Server: s.config.Authority, Pages: pages, Log: s.config.Log, Caller: s.tokens.Request, Sees: s.sees, Note: s.noteToken})
+		Patient: s.patient, Patients: s.patients, Search: s.search, Note: s.noteSession, Address: s.config.Proxies.Address, Demo: s.config.Demo,
+	}
 }
 
 // noteSession records a sign-in or a sign-out.

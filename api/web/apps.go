@@ -3,15 +3,26 @@ package web
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/openconsult/openconsult/auth"
+	"github.com/openconsult/openconsult/auth/login"
 	"github.com/openconsult/openconsult/auth/oauth"
 	"github.com/openconsult/openconsult/fhir"
 )
 
 // An overview is what the page of a person's apps shows.
 type overview struct {
+	Account  login.Account
+	Record   string // that the person is in: "Patient/1"; empty for none
+	Began    string // when the person signed in
+	Provider string // where; empty: here
+	Base     string // address of the FHIR API
+	Front    bool   // there is a page about the server
+	Demo     *demo  // nil for a server that is no demo
+	Scope    string // that the person would have a token for, to try; empty for none
+
 	Unlinked string // why no record opens; empty when one does
 	Done     string // what has just been done; may be empty
 	Apps     []app
@@ -34,7 +45,7 @@ func (d *desk) apps(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	var body overview
+	body := d.overview(v)
 	if v.User == (fhir.Key{}) {
 		why := reason(v.Session)
 		body.Unlinked = "You are signed in, but not connected to a record. " + why.Why + " " + why.Do
@@ -45,9 +56,29 @@ func (d *desk) apps(w http.ResponseWriter, r *http.Request) {
 	for _, g := range granted {
 		body.Apps = append(body.Apps, d.app(r, v, g))
 	}
-	s := sheet{Title: "Your apps", Body: body}
+	s := sheet{Title: "You and your apps", Body: body}
 	s.of(v)
 	d.show(w, r, s, "apps")
+}
+
+// overview says who is signed in.
+func (d *desk) overview(v *visit) overview {
+	o := overview{Account: v.Account, Began: moment(v.Began), Provider: v.Provider, Base: d.base(), Front: slices.Contains(Paths(d.Config), FrontPath), Demo: d.demo()}
+	for _, p := range d.Login.Providers() {
+		if p.Name == v.Provider {
+			o.Provider = p.Label()
+		}
+	}
+	if v.User != (fhir.Key{}) {
+		o.Record = v.User.String()
+	}
+	switch v.User.Type {
+	case "Patient":
+		o.Scope = "patient/*.rs"
+	case "Practitioner":
+		o.Scope = "user/*.rs"
+	}
+	return o
 }
 
 func (d *desk) app(r *http.Request, v *visit, g oauth.Granted) app {

@@ -47,6 +47,10 @@ type Config struct {
 	// error for does not happen. It may be nil.
 	Note func(context.Context, Event) error
 
+	// Demo is what the pages tell of a server that is there to be tried. Nil is that
+	// it is none.
+	Demo *Demo
+
 	Service string           // how the pages call the service; empty means OpenConsult
 	Log     *slog.Logger     // told of faults; nil is slog.Default
 	Now     func() time.Time // time.Now
@@ -136,7 +140,7 @@ func Patterns() []string {
 	}
 }
 
-// New returns the handler of the pages at [Patterns]. They work without
+// New returns the handler of the pages at [Patterns] and [Paths]. They work without
 // JavaScript, and refuse what another site sends but POST /auth/authorize.
 // https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html
 func New(c Config) http.Handler {
@@ -146,6 +150,9 @@ func New(c Config) http.Handler {
 		mux.HandleFunc(pattern, d.handler(pattern))
 	}
 	mux.HandleFunc("/", d.missing)
+	for _, path := range Paths(d.Config) {
+		mux.HandleFunc(pattern(path), d.plain(path))
+	}
 	return d.guarded(mux)
 }
 
@@ -185,10 +192,30 @@ func (d *desk) handler(pattern string) http.HandlerFunc {
 	return d.missing
 }
 
+// pattern returns the pattern of one of [Paths]: for [http.ServeMux], one that
+// ends with a slash is everything below it.
+func pattern(path string) string {
+	if strings.HasSuffix(path, "/") {
+		path += "{$}"
+	}
+	return "GET " + path
+}
+
+// plain returns what is served at one of [Paths].
+func (d *desk) plain(path string) http.HandlerFunc {
+	switch path {
+	case FrontPath:
+		return d.front
+	case DemoPath:
+		return d.replied
+	}
+	return d.missing
+}
+
 // formLimit is how long a form may be, in bytes.
 const formLimit = 64 << 10
 
-// guarded refuses requests of other sites, and bounds and hides what is left.
+// guarded refuses requests of other sites.
 func (d *desk) guarded(next http.Handler) http.Handler {
 	sites := http.NewCrossOriginProtection()
 	sites.AddInsecureBypassPattern("POST " + oauth.AuthorizePath)
@@ -197,13 +224,17 @@ func (d *desk) guarded(next http.Handler) http.Handler {
 	if err := sites.AddTrustedOrigin(d.Issuer); err != nil {
 		d.Log.Error("the pages for signing in have an issuer that is no origin, and trust no proxy", "error", err)
 	}
-	inner := sites.Handler(next)
+	return dressed(sites.Handler(next))
+}
+
+// dressed bounds requests, and has browsers keep the pages to themselves.
+func dressed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Headers(w.Header())
 		w.Header().Set("Content-Security-Policy", formPolicy(""))
 		w.Header().Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, formLimit)
-		inner.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -1,5 +1,6 @@
 // Package web makes the HTML pages of the server: a resource as a person sees it
-// in a browser, and the pages on which people sign in and allow apps.
+// in a browser, the pages on which people sign in and allow apps, and the one that says
+// what the server is.
 //
 // It owns what a page looks like, what of a resource's content may become markup
 // and links, the order of the pages between an app's request and its answer, and

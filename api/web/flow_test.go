@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"io"
 	"log/slog"
@@ -39,6 +40,8 @@ type world struct {
 	client oauth.Client
 	people map[string]login.Account
 	idp    *provider
+	pages  atomic.Pointer[http.Handler]
+	db     *sql.DB
 }
 
 func patients() []Patient {
@@ -52,9 +55,8 @@ func patients() []Patient {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	db := pgtest.New(t)
-	var pages atomic.Pointer[http.Handler]
-	w := &world{people: map[string]login.Account{}}
-	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { (*pages.Load()).ServeHTTP(rw, r) }))
+	w := &world{db: db.DB, people: map[string]login.Account{}}
+	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { (*w.pages.Load()).ServeHTTP(rw, r) }))
 	w.StartTLS()
 	t.Cleanup(w.Close)
 	w.app = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -79,9 +81,15 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.populate(t)
-	handler := New(Config{Issuer: w.URL, Login: w.login, Server: w.oauth, Patient: findPatient, Patients: ownPatients, Search: searchPatients, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	pages.Store(&handler)
+	w.serve(t, nil)
 	return w
+}
+
+// serve has w serve its pages from now on, those of a demo if there is one.
+func (w *world) serve(t *testing.T, d *Demo) {
+	t.Helper()
+	handler := New(Config{Issuer: w.URL, Login: w.login, Server: w.oauth, Patient: findPatient, Patients: ownPatients, Search: searchPatients, Demo: d, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	w.pages.Store(&handler)
 }
 
 func (w *world) populate(t *testing.T) {

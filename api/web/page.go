@@ -26,6 +26,7 @@ var pages = template.Must(template.ParseFS(files, "templates/*.html"))
 type Page struct {
 	// Title is the path of the request below Base: "Patient/1",
 	// "Patient/1/_history". The page is named by it and leads to what is near it.
+	// Empty is Base itself, or an address that is not below it.
 	Title string
 
 	// Query is the raw query of the request. The links to the other formats keep
@@ -40,6 +41,10 @@ type Page struct {
 	// no links.
 	Base string
 
+	// Front is where the page is that says what the server is: [FrontPath], or empty
+	// for none.
+	Front string
+
 	// JSON is the resource, indented for people. It may say anything: nothing in
 	// it runs, loads or leads out of Base.
 	JSON []byte
@@ -48,7 +53,8 @@ type Page struct {
 // A view is what the template shows.
 type view struct {
 	Style      template.CSS
-	Title      string
+	Heading    string
+	Front      string
 	Status     string
 	Failed     bool
 	Navigation []link
@@ -74,7 +80,8 @@ func (p Page) view() *view {
 	b := base(p.Base)
 	v := &view{
 		Style:      template.CSS(style),
-		Title:      strings.ToValidUTF8(p.Title, "\uFFFD"),
+		Heading:    p.heading(),
+		Front:      p.Front,
 		Failed:     p.Status >= http.StatusBadRequest,
 		Navigation: navigation(p.Title, b),
 		Formats:    p.formats(b),
@@ -86,6 +93,17 @@ func (p Page) view() *view {
 	text, cut := shortened(p.JSON)
 	v.JSON, v.Cut = highlight(text, b), cut
 	return v
+}
+
+// heading returns what stands over the page.
+func (p Page) heading() string {
+	switch {
+	case p.Title != "":
+		return strings.ToValidUTF8(p.Title, "\uFFFD")
+	case p.Status == http.StatusNotFound:
+		return "There is nothing here"
+	}
+	return "FHIR API"
 }
 
 // read takes out of the resource what the page shows apart. Of what is no

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/openconsult/openconsult/api/web"
 	"github.com/openconsult/openconsult/auth/login"
 	"github.com/openconsult/openconsult/auth/oauth"
 	"github.com/openconsult/openconsult/fhir"
@@ -53,7 +55,7 @@ func demoClients(base string) []oauth.Client {
 	return []oauth.Client{
 		{
 			ID: demoPrefix + "app", Name: "Demo app", Public: true, Native: true, Active: true,
-			RedirectURIs: []string{"http://127.0.0.1/callback", "http://localhost/callback", origin + "/demo/callback"},
+			RedirectURIs: []string{"http://127.0.0.1/callback", "http://localhost/callback", origin + web.DemoPath},
 			LaunchURLs:   []string{"http://127.0.0.1/launch", "http://localhost/launch"},
 			Scopes:       "openid fhirUser profile launch launch/patient offline_access online_access patient/*.cruds user/*.cruds",
 		},
@@ -62,6 +64,14 @@ func demoClients(base string) []oauth.Client {
 			Organizations: []string{demoPrefix + "practice"}, Roles: access.AssertAuthor | access.AssertPatient, Scopes: "system/*.cruds",
 		},
 	}
+}
+
+// shownDemo returns what the pages tell of the demo, nil of a server that has none.
+func (s *settings) shownDemo() *web.Demo {
+	if !s.Demo {
+		return nil
+	}
+	return &web.Demo{People: demoAccounts(), Password: demoPassword, Patient: demoPrefix + "ada", Client: demoPrefix + "app"}
 }
 
 // makeDemo makes what of the demo is not there yet.
@@ -79,15 +89,30 @@ func makeDemo(ctx context.Context, engine *interaction.Engine, r *registry) erro
 		}
 	}
 	for _, c := range demoClients(r.base) {
-		_, err := r.authority.Client(ctx, c.ID)
-		if errors.Is(err, oauth.ErrNoClient) {
-			_, _, err = r.authority.AddClient(ctx, c)
-		}
-		if err != nil {
+		if err := makeClient(ctx, r.authority, c); err != nil {
 			return fmt.Errorf("make the demo: %w", err)
 		}
 	}
 	return nil
+}
+
+// makeClient registers c unless it is there. What is there gets the redirect addresses
+// that it lacks: the server may be at another address than when it was made.
+func makeClient(ctx context.Context, authority *oauth.Server, c oauth.Client) error {
+	have, err := authority.Client(ctx, c.ID)
+	if errors.Is(err, oauth.ErrNoClient) {
+		_, _, err = authority.AddClient(ctx, c)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	lacks := slices.DeleteFunc(c.RedirectURIs, func(uri string) bool { return slices.Contains(have.RedirectURIs, uri) })
+	if len(lacks) == 0 {
+		return nil
+	}
+	have.RedirectURIs = append(have.RedirectURIs, lacks...)
+	return authority.UpdateClient(ctx, *have)
 }
 
 // makeResource stores a resource under its id unless there is one, or was.
@@ -141,10 +166,9 @@ Ask as the practice's record system, with a token that is good for ten minutes:
 In another terminal
   a token        %[5]s token %[6]s --patient demo-ada --scope 'patient/*.cruds'
   a guided tour  %[5]s demo %[7]s
-In a browser     %[3]s/auth/apps
+In a browser     %[3]s/
   sign in as a clinician, demo-grace or demo-omar, or a patient, demo-ada, demo-ben or demo-cleo; the password is %[4]s.
-  The page lists the apps that you have let in; there are none yet.
-For your app     client id demo-app, redirect address http://localhost/callback on any port, server %[1]s
+For your app     client id demo-app, redirect address http://127.0.0.1/callback on any port, server %[1]s
 
 Ctrl-C stops the server. What it stored stays.
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openconsult/openconsult/api"
+	"github.com/openconsult/openconsult/api/web"
 	"github.com/openconsult/openconsult/auth"
 	"github.com/openconsult/openconsult/fhir/access"
 	"github.com/openconsult/openconsult/fhir/bulk"
@@ -191,6 +193,9 @@ func tellDemo(ctx context.Context, s *settings, r *registry, log *slog.Logger) {
 func trustAll(c *api.Config, s *settings, log *slog.Logger) {
 	c.Caller = func(r *http.Request) (access.Grant, error) {
 		return auth.Local(s.BaseURL, r.Host, r.Header.Get("Origin"))
+	}
+	if base := strings.TrimRight(s.BaseURL, "/"); base == "" || base != originOf(base) {
+		c.Pages = map[string]http.Handler{web.FrontPath: web.Open(cmp.Or(base, "/fhir"))}
 	}
 	log.Warn("there is no sign-in: whoever reaches this address may read and change everything", "auth", "none")
 }

@@ -107,7 +107,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringSliceVar(&s.ChannelSecrets, "channel-secret-file", nil, "files with the secrets of gateways, as CHANNEL=FILE: what is sent is signed with it, and so are callbacks to /callback/CHANNEL")
 	f.StringVar(&s.SMTPFrom, "smtp-from", "", "sender of e-mail, such as 'A practice <messages@example.org>'")
 	f.StringVar(&s.SMTPPassword, "smtp-password-file", "", "file with the password of the user of the mail server")
-	f.StringVar(&s.MessageLink, "message-link", "", "where patients read a message after signing in, with {id} in place of its id; empty is this server")
+	f.StringVar(&s.MessageLink, "message-link", "", "where patients read a message after signing in, with {id} in place of its id; empty is the front page of this server, which shows no message")
 	f.StringVar(&s.ClamAV, "clamav", "", "ClamAV's daemon, which scans what people attach: tcp:host:port or unix:/path; empty is no scanner, and then nothing is said to be clean")
 	f.Int64Var(&s.MaxBody, "max-body", 5<<20, "bytes of a request body at most")
 	f.Int64Var(&s.MaxBundle, "max-bundle", 50<<20, "bytes of a Bundle at most")

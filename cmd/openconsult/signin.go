@@ -54,7 +54,7 @@ func openSignIn(ctx context.Context, s *settings, r *registry, engine *interacti
 	if err != nil {
 		return nil, err
 	}
-	signIn = api.NewSignIn(api.SignInConfig{Engine: engine, Accounts: r.accounts, Authority: r.authority, Issuers: issuers, HTTP: client, Log: log, Proxies: proxies})
+	signIn = api.NewSignIn(api.SignInConfig{Engine: engine, Accounts: r.accounts, Authority: r.authority, Issuers: issuers, HTTP: client, Log: log, Proxies: proxies, Demo: s.shownDemo()})
 	return signIn, nil
 }
 
