@@ -59,7 +59,7 @@ func (p *packer) span(n int, v search.Range) {
 }
 
 // slotTest returns the condition that the date in slot n answers one of asked.
-func slotTest(p *search.Param, n int, asked []search.AskedRange) expr {
+func slotTest(n int, asked []search.AskedRange) expr {
 	all := alternatives(asked)
 	if len(all) == 0 {
 		return never{}

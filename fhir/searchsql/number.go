@@ -67,7 +67,7 @@ func (c *compiler) ranges(t *search.Test) (expr, bool) {
 				asked = append(asked, a)
 			}
 		}
-		return slotTest(t.Param, n, asked), true
+		return slotTest(n, asked), true
 	}
 	var all []grouped
 	exact := true
@@ -78,7 +78,7 @@ func (c *compiler) ranges(t *search.Test) (expr, bool) {
 		}
 		all, exact = append(all, more...), exact && ok
 	}
-	return rangeTest(t.Param, all), exact
+	return rangeTest(all), exact
 }
 
 // grouped returns what v asks of rng; nil when that cannot be said.
@@ -116,7 +116,7 @@ func (c *compiler) quantity(t tuple, v search.AskedQuantity) (g grouped, exact b
 }
 
 // rangeTest returns the condition that one of all is there.
-func rangeTest(p *search.Param, all []grouped) expr {
+func rangeTest(all []grouped) expr {
 	if len(all) == 0 {
 		return never{}
 	}

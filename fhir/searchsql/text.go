@@ -88,30 +88,30 @@ func (c *compiler) askString(p *search.Param, m search.Modifier, a search.AskedS
 	case a.Folded == "":
 		return present(p), true
 	case m == search.Contains:
-		return containsText(p, a.Folded), false
+		return containsText(a.Folded), false
 	}
 	if m == search.Ends {
-		return containsText(p, a.Folded+textSeparator), false
+		return containsText(a.Folded+textSeparator), false
 	}
 	prefix := longestPrefix(a.Folded)
 	begins := anyKey{c.secret.hash(newTuple(p).prefix(prefix))}
 	switch {
 	case m == search.Whole:
-		return conj{begins, startsText(p, a.Folded+textSeparator)}, false
+		return conj{begins, startsText(a.Folded+textSeparator)}, false
 	case prefix == a.Folded:
 		return begins, true
 	}
-	return conj{begins, startsText(p, a.Folded)}, false
+	return conj{begins, startsText(a.Folded)}, false
 }
 
 // startsText holds when some text of the resource starts with folded.
-func startsText(p *search.Param, folded string) expr {
-	return containsText(p, textSeparator+folded)
+func startsText(folded string) expr {
+	return containsText(textSeparator+folded)
 }
 
 // containsText holds when some text of the resource has part in it, which may
 // begin or end with textSeparator.
-func containsText(p *search.Param, part string) expr {
+func containsText(part string) expr {
 	return predicate(Predicate{filter: func(b *Builder) {
 		b.SQL("strpos(r.strs, ")
 		b.Arg(part)

@@ -99,7 +99,7 @@ func (c *compiler) askToken(p *search.Param, m search.Modifier, a search.AskedTo
 	case m == search.OfType:
 		return c.askOfType(t, a)
 	case m == search.Text:
-		return startsText(p, a.Text), false
+		return startsText(a.Text), false
 	case m == search.Below:
 		return present(p), false
 	case p.Bare:
