@@ -91,13 +91,13 @@ func (c *compiler) askString(p *search.Param, m search.Modifier, a search.AskedS
 		return containsText(a.Folded), false
 	}
 	if m == search.Ends {
-		return containsText(a.Folded+textSeparator), false
+		return containsText(a.Folded + textSeparator), false
 	}
 	prefix := longestPrefix(a.Folded)
 	begins := anyKey{c.secret.hash(newTuple(p).prefix(prefix))}
 	switch {
 	case m == search.Whole:
-		return conj{begins, startsText(a.Folded+textSeparator)}, false
+		return conj{begins, startsText(a.Folded + textSeparator)}, false
 	case prefix == a.Folded:
 		return begins, true
 	}
@@ -106,7 +106,7 @@ func (c *compiler) askString(p *search.Param, m search.Modifier, a search.AskedS
 
 // startsText holds when some text of the resource starts with folded.
 func startsText(folded string) expr {
-	return containsText(textSeparator+folded)
+	return containsText(textSeparator + folded)
 }
 
 // containsText holds when some text of the resource has part in it, which may
