@@ -5,10 +5,9 @@
 // CommunicationRequest, and makes a row of each in the transaction that stores its
 // place in the feed, so that none is missed or taken twice. When it follows for the
 // first time, it takes up those of the last hour, too; when its place in the feed was
-// lost, as by a restore, all that are in-progress, of more than 10,000 that many. One
-// server at a time follows; all of them send. Whoever has a message in turn holds a
-// lease on it, so that never are two servers at one message, but for what a server that
-// hangs has sent already.
+// lost, as by a restore, all that are in-progress. One server at a time follows; all of
+// them send. Whoever has a message in turn holds a lease on it, so that never are two
+// servers at one message, but for what a server that hangs has sent already.
 //
 // What a message needs next is decided by [consultation.Progress.Next] from
 // everything that is known of it: the ways to reach the person, the channels that

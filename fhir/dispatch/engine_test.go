@@ -195,6 +195,41 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
+// TestLostPlace takes up all that is to be sent when the place in the feed is lost, however much it is.
+func TestLostPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for n := range followPage + 10 {
+		w.message(fmt.Sprint("m-", n), Letter{Ways: by("sms")})
+		w.put("Communication", fmt.Sprint("plain-", n), `"status":"in-progress"`)
+	}
+	e := w.engine(map[consultation.Channel]Provider{"sms": &box{}}, nothing)
+	var taken []string
+	for after := ""; ; {
+		got, next, err := e.startOver(t.Context(), after, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := e.db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Keep != nil {
+			err = got.Keep(t.Context(), tx)
+		}
+		if err = errors.Join(err, tx.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		if taken, after = append(taken, next), next; next == "" {
+			break
+		}
+	}
+	var n int
+	if err := e.db.QueryRowContext(t.Context(), `SELECT count(*) FROM dispatch_message`).Scan(&n); err != nil || n != followPage+10 || len(taken) < 3 {
+		t.Errorf("%d messages of %d pages: %v", n, len(taken), err)
+	}
+}
+
 // TestHalt stops what is revoked before it is sent, and says what was sent already.
 func TestHalt(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	followPage  = 500
-	mostWaiting = 10_000 // messages that are searched for when the place in the feed is lost
+	followPage = 500
 
 	// freshFor is how long ago a message may have been written to be sent yet when messages are
 	// sent for the first time: what was written before was for somebody else to send.
@@ -60,14 +59,14 @@ func (e *Engine) take(ctx context.Context, page []store.Followed) (store.Taken, 
 	return e.taken(all), nil
 }
 
-// startOver takes up messages that were written before the feed was followed: all, or only those
+// startOver takes up a page of the messages that were written before the feed was followed: all, or only those
 // of late when it is followed for the first time.
-func (e *Engine) startOver(ctx context.Context, _ string, lost bool) (store.Taken, string, error) {
+func (e *Engine) startOver(ctx context.Context, after string, lost bool) (store.Taken, string, error) {
 	var since time.Time
 	if !lost {
 		since = time.Now().Add(-freshFor)
 	}
-	versions, err := e.Store.Matching(ctx, "Communication", "status=in-progress", mostWaiting)
+	versions, next, err := e.Store.MatchingFrom(ctx, "Communication", "status=in-progress", after, followPage)
 	if err != nil {
 		return store.Taken{}, "", fmt.Errorf("search for messages to be sent: %w", err)
 	}
@@ -77,7 +76,7 @@ func (e *Engine) startOver(ctx context.Context, _ string, lost bool) (store.Take
 			all.add(&versions[i])
 		}
 	}
-	return e.taken(all), "", nil
+	return e.taken(all), next, nil
 }
 
 // taken returns how what was found is stored.

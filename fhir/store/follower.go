@@ -182,7 +182,8 @@ func (f *Follower) begin(ctx context.Context) (position string, err error) {
 
 // takeOver returns a term if nobody has the lease, and nil otherwise.
 func (f *Follower) takeOver(ctx context.Context) (*term, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	// A lease that was taken and is not known of would keep everybody out until it runs out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer cancel()
 	const take = `WITH c AS (SELECT coalesce($1::timestamptz, clock_timestamp()) AS now)
 		UPDATE %s SET node = $2, fence = fence + 1, lease = now + $3 * interval '1 millisecond' FROM c WHERE lease <= now RETURNING fence, position`

@@ -19,6 +19,25 @@ func (db *DB) Matching(ctx context.Context, typ, query string, n int) ([]Version
 	return all, err
 }
 
+// MatchingFrom returns a page of n of all that meet a query, which begins at a position, and the
+// position of the next page; empty is the first, and comes at the end. It is for what nothing may
+// be missing of.
+func (db *DB) MatchingFrom(ctx context.Context, typ, query, after string, n int) (page []Version, next string, err error) {
+	registry := db.Registry()
+	where, err := registry.Criteria(typ, query)
+	if err != nil {
+		return nil, "", fmt.Errorf("look for %s: %w", typ, err)
+	}
+	m, err := db.Search(ctx, access.Trusted(""), &search.Query{Types: []string{typ}, Where: where, Count: n}, after)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case db.Registry().Generation != registry.Generation:
+		return nil, "", fmt.Errorf("look for %s: %w", typ, ErrParametersMoved)
+	}
+	return m.Versions, m.Next, nil
+}
+
 // Matching does what [DB.Matching] does. It sees what the transaction has written.
 func (tx *Tx) Matching(ctx context.Context, typ, query string, n int) ([]Version, error) {
 	registry := tx.db.Registry()
