@@ -201,7 +201,9 @@ func (d *door) clientToken(ctx context.Context, c oauth.Client, to oauth.Subject
 // clearance or other roles has another account.
 func (d *door) personToken(ctx context.Context, who actor, roles access.Role) (string, error) {
 	a := login.Account{Display: who.role + "-" + who.id, Clearance: who.list("clearance"), Roles: roles, Staff: who.role == "practitioner"}
-	a.Name = fmt.Sprint(a.Display, a.Clearance, a.Roles)
+	if a.Name = a.Display; len(a.Clearance) > 0 || roles != 0 {
+		a.Name = fmt.Sprint(a.Display, a.Clearance, a.Roles)
+	}
 	patient := who.options["patient"]
 	switch who.role {
 	case "patient":

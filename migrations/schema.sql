@@ -6,8 +6,6 @@ CREATE TYPE write_keys AS ( added bigint[] );
 CREATE TYPE write_known AS ( part smallint, n bigint, id text, ver integer, updated timestamptz, op "char", codec smallint, body bytea, keys bigint[] );
 CREATE TYPE write_plan AS ( fate smallint, version integer, moment timestamptz, gone boolean, former integer, before bigint[], acl bigint[], turned boolean );
 CREATE TYPE write_row AS ( op text, type smallint, rid bigint, id text, hash bigint, expect integer, codec smallint, past boolean, origin text, body bytea, words bytea, own bigint[], sources bigint[], authors bigint[], targets bigint[], given bigint[], marks bigint[], keys bigint[], refs bigint[], t1 timestamptz, t1h timestamptz, t2 timestamptz, t2h timestamptz, t3 timestamptz, t3h timestamptz, s1 text, strs text, sorts text, grps bigint[], los double precision[], his double precision[], interaction text, request text, outcome smallint, client text, agent text, orgs text, address text, patients text, patient bigint, others bigint[], detail text );
-COMMENT ON FUNCTION write_gather(rids bigint[], types bigint[], ids text[], bases bigint[], kinds bigint[], names text[], recent smallint, wanted bigint[], since timestamptz, most bigint, task bigint, provided bigint[], whose text, under text) IS 'What a write has to know beforehand';
-COMMENT ON FUNCTION write_guarded(rows write_row[], generation integer, holder text, key text, gate bigint, digest bytea, asked bytea, packing smallint, answer bytea, lock bigint, task bigint, version integer, wanted bigint[], said bigint[], versions bigint[]) IS 'Writes a batch if a conversation is as it was read';
 CREATE SEQUENCE change_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
 
 CREATE TABLE access_event (

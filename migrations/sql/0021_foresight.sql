@@ -51,7 +51,6 @@ BEGIN
   END IF;
 END $$;
 -- +goose StatementEnd
-COMMENT ON FUNCTION write_gather IS 'What a write has to know beforehand';
 
 -- Who writes in a conversation holds its lock. Each statement of a volatile function sees what others have committed before it began, so
 -- what the second one finds is there until this transaction ends.
@@ -74,4 +73,3 @@ BEGIN
   RETURN QUERY SELECT * FROM write_batch(rows, generation, true, holder, key, gate, digest, asked, packing, answer);
 END $$;
 -- +goose StatementEnd
-COMMENT ON FUNCTION write_guarded IS 'Writes a batch if a conversation is as it was read';
