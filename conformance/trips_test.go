@@ -97,7 +97,9 @@ func (o *toll) fewest(t *testing.T, p passage) int64 {
 		if err != nil || r.status >= 300 {
 			t.Fatalf("%v\n%s", err, r)
 		}
-		fewest = min(fewest, o.trips.Load()-before)
+		if n >= 10 { // when there is something of before to be looked at
+			fewest = min(fewest, o.trips.Load()-before)
+		}
 	}
 	return fewest
 }
@@ -142,6 +144,10 @@ PUT /fhir/Communication/plain
 	for name, p := range map[string]passage{
 		"a form":            {who: ada, request: form("without"), most: 2},
 		"a form with a key": {who: ada, request: form("with"), most: 2, key: "form"},
+		"a form that is like others": {who: ada, most: 3, request: func(n int) request {
+			return request{method: http.MethodPost, path: "/fhir/QuestionnaireResponse",
+				body: fmt.Sprintf(askedBody, "", fmt.Sprint("My ear has been hurting since yesterday and I cannot sleep because of it, case ", n), false)}
+		}},
 		"a message of the practice": {who: grace, most: 2, request: posts("Communication",
 			within(o.task, `"recipient":[{"reference":"Patient/ada"}],"payload":[{"contentString":"Number %d."}]`))},
 		"a message with a key": {who: grace, most: 2, key: "message", request: posts("Communication",

@@ -3,6 +3,7 @@ package interaction
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -332,7 +333,7 @@ func (k *talk) duplicates(ctx context.Context, p *part, in consultation.Submissi
 	if err != nil {
 		return nil, err
 	}
-	var all []fhir.Key
+	var alike []fhir.Key
 	for _, v := range found {
 		if v.Key == p.key {
 			continue
@@ -342,13 +343,38 @@ func (k *talk) duplicates(ctx context.Context, p *part, in consultation.Submissi
 			return nil, fmt.Errorf("decode a QuestionnaireResponse: %w", err)
 		}
 		is := isSubmitted(r.Root().Child("status").Text()) && k.referred(r.Root().Child("subject"), "Patient") == patient
-		if !is || !consultation.NearlyIdentical(r.Root(), in.Response.Root()) {
-			continue
+		if is && consultation.NearlyIdentical(r.Root(), in.Response.Root()) {
+			alike = append(alike, v.Key)
 		}
-		if task, err := k.taskAbout(ctx, v.Key); err != nil {
-			return nil, err
-		} else if task != nil {
-			all = append(all, task.Key)
+	}
+	return k.farthestAbout(ctx, alike)
+}
+
+// farthestAbout returns for each of some responses the consultation about it, of several the one that
+// has come farthest. It takes one round trip.
+func (k *talk) farthestAbout(ctx context.Context, responses []fhir.Key) ([]fhir.Key, error) {
+	if len(responses) == 0 {
+		return nil, nil
+	}
+	tasks, err := k.at.Matching(ctx, "Task", "focus="+listed(responses)+"&code="+url.QueryEscape(consultation.KindSystem+"|"+string(consultation.Consultation)), mostAbout)
+	if err != nil {
+		return nil, err
+	}
+	best := map[fhir.Key]*former{}
+	for i := range tasks {
+		v, err := formerly(&tasks[i])
+		if err != nil {
+			return nil, fmt.Errorf("decode a Task: %w", err)
+		}
+		of := k.referred(v.resource.Root().Child("focus"), "QuestionnaireResponse")
+		if best[of] == nil || progress(v) > progress(best[of]) {
+			best[of] = v
+		}
+	}
+	var all []fhir.Key
+	for _, of := range responses {
+		if best[of] != nil {
+			all = append(all, best[of].Key)
 		}
 	}
 	return all, nil
