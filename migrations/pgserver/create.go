@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
 )
@@ -77,6 +78,15 @@ func (c *cluster) createDatabase(ctx context.Context) error {
 		return err
 	}
 	return execute(ctx, c.dsn("postgres"), "CREATE DATABASE "+database)
+}
+
+// isRecovering reports whether PostgreSQL runs and takes no connections. A PostgreSQL 15 that has not yet begun to read its log after
+// the crash of a session must not be asked for a fast shutdown: it waits for its checkpointer, which nobody tells to end.
+func (c *cluster) isRecovering() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var refused *pq.Error
+	return errors.As(execute(ctx, c.dsn("postgres"), ""), &refused) && refused.Code == "57P03" // cannot_connect_now
 }
 
 // execute runs one statement, or only connects if it is empty.

@@ -2,6 +2,7 @@ package pgserver_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,6 +66,36 @@ func TestStopWhilePostmasterIsDead(t *testing.T) {
 	kill(t, server.PID())
 	stop(t, server)
 	start(t, server.Dir())
+}
+
+// TestStopWhileRecovering stops PostgreSQL when one of its sessions was killed, and it begins to
+// recover: asked to shut down before it has read its log it would never end.
+func TestStopWhileRecovering(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.Dir(t)
+	for i := range 6 {
+		server := start(t, dir)
+		write(t, server, fmt.Sprint(i))
+		db := open(t, server)
+		victim, witness := session(t, db), session(t, db)
+		kill(t, victim)
+		await(t, func() bool { return syscall.Kill(witness, 0) != nil })
+		stop(t, server)
+	}
+	expectRows(t, start(t, dir), "0 1 2 3 4 5")
+}
+
+// session returns the process of a session of its own, which is open until the test ends.
+func session(t *testing.T, db *sql.DB) (pid int) {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 func TestLeftoverIsAdopted(t *testing.T) {

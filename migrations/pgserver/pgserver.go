@@ -84,7 +84,8 @@ func (s *Server) Restarts() int64 { return s.restarts.Load() }
 // Done is closed when nobody looks after the cluster any more, after [Server.Stop] or [Server.Detach].
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stop ends all sessions, shuts PostgreSQL down cleanly and waits for its end. An error means that it still runs after two minutes;
+// Stop ends all sessions, shuts PostgreSQL down cleanly and waits for its end; one that recovers from a crash is ended as it is, and
+// recovers at the next start. An error means that it still runs after two minutes;
 // no data is lost in any case. A second call does nothing.
 func (s *Server) Stop() error {
 	var err error
@@ -112,7 +113,11 @@ func (s *Server) abandon() error {
 		return nil
 	}
 	s.cluster.log.Info("stopping postgres", "pid", p.pid)
-	return p.shutdown(stopPatience)
+	how := fast
+	if s.cluster.isRecovering() {
+		how = immediate
+	}
+	return p.end(how, stopPatience)
 }
 
 // open brings the cluster from whatever state its directory is in to answering.

@@ -59,9 +59,15 @@ func leftover(data string) (*postmaster, error) {
 	return p, nil
 }
 
-// shutdown asks for a fast shutdown: sessions are ended, a checkpoint is written.
-func (p *postmaster) shutdown(patience time.Duration) error {
-	if err := p.handle.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// How PostgreSQL can be asked to end. https://www.postgresql.org/docs/15/server-shutdown.html
+const (
+	fast      = syscall.SIGINT  // ends sessions, and writes a checkpoint
+	immediate = syscall.SIGQUIT // ends as in a crash; the next start recovers
+)
+
+// end asks the postmaster to end, and waits until it has.
+func (p *postmaster) end(how syscall.Signal, patience time.Duration) error {
+	if err := p.handle.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop postgres (process %d): %w", p.pid, err)
 	}
 	select {
