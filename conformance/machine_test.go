@@ -22,14 +22,11 @@ type walker struct {
 func TestMachine(t *testing.T) {
 	t.Parallel()
 	m, machine := newMechanism(t), machineKinds(t)
-	m.token("administrator")
 	m.store(`{"resourceType":"MedicationRequest","id":"issued","status":"active","intent":"order","medicationCodeableConcept":{"text":"Ramipril 5 mg"},"subject":{"reference":"Patient/ada"}}`)
 	for _, kind := range machine.names() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			mine := *m
-			mine.T = t
-			w := walker{&mine, machine, kind}
+			w := walker{m.of(t), machine, kind}
 			w.prepare()
 			for _, from := range taskStatuses {
 				for _, p := range machinePlayers(kind) {
