@@ -85,11 +85,11 @@ func (c *conformer) brokenProfile(n fhir.Node, profile string, s *shape) {
 	c.add(is)
 }
 
-// Definition returns what is wrong with a StructureDefinition: unknown bases, types and
+// flawsIn returns what is wrong with a StructureDefinition: unknown bases, types and
 // paths, slices that nothing tells apart, expressions that cannot be read. They are
 // warnings about its elements; a profile with them may be stored. The error is that of
 // a fault of ours.
-func (v *Validator) Definition(ctx context.Context, n fhir.Node) ([]fhir.Issue, error) {
+func (v *Validator) flawsIn(ctx context.Context, n fhir.Node) ([]fhir.Issue, error) {
 	if n.Type().Name != "StructureDefinition" || n.Child("derivation").Text() != "constraint" {
 		return nil, nil
 	}

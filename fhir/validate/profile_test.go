@@ -57,7 +57,7 @@ func TestDefinition(t *testing.T) {
 	for _, c := range cases {
 		p := profileOf(t, "p", c.typ, c.base, c.elements)
 		v := knowing(p)
-		issues, err := v.Definition(t.Context(), p.Root())
+		issues, err := v.flawsIn(t.Context(), p.Root())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestProfileNonsense(t *testing.T) {
 func nonsense(t *testing.T, p *fhir.Resource, n fhir.Node) {
 	t.Helper()
 	v := knowing(p)
-	if _, err := v.Definition(t.Context(), p.Root()); err != nil {
+	if _, err := v.flawsIn(t.Context(), p.Root()); err != nil {
 		t.Fatal(err)
 	}
 	url := p.Root().Child("url").Text()

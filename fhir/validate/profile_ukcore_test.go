@@ -80,7 +80,7 @@ func TestUKCoreDefinitions(t *testing.T) {
 			continue
 		}
 		count++
-		issues, err := v.Definition(t.Context(), f.Resource.Root())
+		issues, err := v.flawsIn(t.Context(), f.Resource.Root())
 		if err != nil {
 			t.Fatal(err)
 		}

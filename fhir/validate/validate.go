@@ -65,6 +65,13 @@ func (v *Validator) Check(ctx context.Context, root fhir.Node, o Options) ([]fhi
 	if err != nil {
 		return nil, err
 	}
+	if o.Warnings {
+		flaws, err := v.flawsIn(ctx, root)
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, flaws...)
+	}
 	for _, is := range more {
 		c.add(is)
 	}
