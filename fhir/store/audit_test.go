@@ -166,7 +166,7 @@ func TestRolledBackWriteLeavesNoLine(t *testing.T) {
 	c := store.Criteria{Type: "Patient", Where: where, Generation: db.Registry().Generation, Grant: access.Trusted("test")}
 	stop := errors.New("stop")
 	for _, end := range []error{stop, nil} {
-		err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *store.Tx) error {
+		err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *store.Tx, _ []store.Version) error {
 			row, err := db.Row(alice, store.Update, decode(t, first))
 			if err != nil {
 				return err

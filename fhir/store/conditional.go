@@ -30,38 +30,10 @@ var ErrParametersMoved = errors.New("the search parameters have changed")
 
 // A Tx is a transaction.
 type Tx struct {
-	Found []Version // what the criteria of [DB.Conditionally] have found: none, one, or two of several
-
 	db      *DB
 	session *session
 	moved   int            // generation of criteria that were made by other search parameters than those in force
 	held    map[int64]bool // locks that it has, see Hold
-}
-
-// Conditionally finds resources and runs act, which may write, in one
-// transaction. Between the two no other conditional write with the same criteria
-// takes place, here or on another server: of many that create a resource unless
-// it is there, one does. Writes without criteria, and with others, are not held
-// up. All else is as with [DB.Atomically].
-func (db *DB) Conditionally(ctx context.Context, c Criteria, act func(context.Context, *Tx) error) error {
-	return db.Atomically(ctx, false, func(ctx context.Context, tx *Tx) error {
-		found, err := tx.Find(ctx, []Criteria{c})
-		if err != nil {
-			return err
-		}
-		tx.Found = found[0]
-		return act(ctx, tx)
-	})
-}
-
-// Put does what [DB.Put] does.
-func (tx *Tx) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
-	return tx.db.putAny(ctx, tx.session, r, expect)
-}
-
-// Delete does what [DB.Delete] does.
-func (tx *Tx) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string, trail *Trail) (Written, error) {
-	return tx.db.deleteAny(ctx, tx.session, Row{Key: k, Op: Delete, Origin: origin, Trail: trail}, expect)
 }
 
 // Read does what [DB.Read] does.

@@ -23,9 +23,9 @@ func criteria(t testing.TB, db *DB, typ, query string) Criteria {
 }
 
 // createIf creates a Patient with an identifier under id unless there is one.
-func createIf(t testing.TB, db *DB, identifier, id string) (found int, err error) {
-	err = db.Conditionally(t.Context(), criteria(t, db, "Patient", "identifier="+identifier), func(ctx context.Context, tx *Tx) error {
-		if found = len(tx.Found); found > 0 {
+func createIf(t testing.TB, db *DB, identifier, id string) (n int, err error) {
+	err = db.Conditionally(t.Context(), criteria(t, db, "Patient", "identifier="+identifier), func(ctx context.Context, tx *Tx, found []Version) error {
+		if n = len(found); n > 0 {
 			return nil
 		}
 		r := decoded(t, `{"resourceType":"Patient","id":"`+id+`","identifier":[{"value":"`+identifier+`"}]}`)
@@ -36,7 +36,7 @@ func createIf(t testing.TB, db *DB, identifier, id string) (found int, err error
 		_, err = tx.Put(ctx, row, Absent)
 		return err
 	})
-	return found, err
+	return n, err
 }
 
 // TestConditionalRace lets 32 clients of two servers create one resource unless it
@@ -69,7 +69,7 @@ func TestConditionalUndone(t *testing.T) {
 	db, _ := openInside(t)
 	c := criteria(t, db, "Patient", "identifier=7")
 	failure := errors.New("no")
-	err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *Tx) error {
+	err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *Tx, _ []Version) error {
 		row, err := db.Row(fhir.Key{Type: "Patient", ID: "a"}, Create, decoded(t, `{"resourceType":"Patient","id":"a","identifier":[{"value":"7"}]}`))
 		if err != nil {
 			return err
@@ -96,10 +96,10 @@ func TestConditionalUpdates(t *testing.T) {
 	const clients, each = 8, 6
 	race(clients, func(int) {
 		for range each {
-			err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *Tx) error {
+			err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *Tx, found []Version) error {
 				n := 0
-				if len(tx.Found) > 0 {
-					n = tx.Found[0].Number
+				if len(found) > 0 {
+					n = found[0].Number
 				}
 				r := decoded(t, fmt.Sprintf(`{"resourceType":"Patient","id":"a","identifier":[{"value":"7"}],"multipleBirthInteger":%d}`, n))
 				row, err := db.Row(fhir.Key{Type: "Patient", ID: "a"}, Update, r)
@@ -117,11 +117,11 @@ func TestConditionalUpdates(t *testing.T) {
 			}
 		}
 	})
-	err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *Tx) error {
-		if len(tx.Found) != 1 || tx.Found[0].Number != clients*each {
-			t.Errorf("found %+v", tx.Found)
+	err := db.Conditionally(t.Context(), c, func(ctx context.Context, tx *Tx, found []Version) error {
+		if len(found) != 1 || found[0].Number != clients*each {
+			t.Errorf("found %+v", found)
 		}
-		w, err := tx.Delete(ctx, tx.Found[0].Key, Expect(clients*each), "", nil)
+		w, err := tx.Delete(ctx, found[0].Key, Expect(clients*each), "", nil)
 		if w.Outcome != Removed {
 			t.Errorf("delete: %+v", w)
 		}
@@ -141,7 +141,7 @@ func TestParametersWithinATransaction(t *testing.T) {
 	t.Parallel()
 	db, database := openInside(t)
 	generation := db.Registry().Generation
-	err := db.Conditionally(t.Context(), criteria(t, db, "Task", "status=draft"), func(ctx context.Context, tx *Tx) error {
+	err := db.Conditionally(t.Context(), criteria(t, db, "Task", "status=draft"), func(ctx context.Context, tx *Tx, _ []Version) error {
 		for _, body := range []string{parameterOf("a", "about", "active", "Task.description"), taskOf("t", "text")} {
 			r := decoded(t, body)
 			row, err := db.Row(fhir.Key{Type: r.Type(), ID: r.ID()}, Update, r)

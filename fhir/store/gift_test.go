@@ -307,7 +307,7 @@ func TestGiftUndone(t *testing.T) {
 		t.Fatal(w, err)
 	}
 	over := errors.New("over")
-	err = db.Conditionally(t.Context(), criteria(t, db, "Patient", "gender=male"), func(ctx context.Context, tx *Tx) error {
+	err = db.Conditionally(t.Context(), criteria(t, db, "Patient", "gender=male"), func(ctx context.Context, tx *Tx, _ []Version) error {
 		if w, err := tx.Put(ctx, row, Anything); err != nil || w.Outcome != Created {
 			t.Error(w, err)
 		}

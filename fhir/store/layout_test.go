@@ -61,9 +61,13 @@ func TestOlderLayout(t *testing.T) {
 			t.Errorf("found %d before the rows are built; %v", n, o)
 		}
 	}
-	err := first.Conditionally(t.Context(), criteria(t, first, "Task", "status=draft"), func(context.Context, *Tx) error { return nil })
+	err := first.Conditionally(t.Context(), criteria(t, first, "Task", "status=draft"), func(context.Context, *Tx, []Version) error { return nil })
 	if o := fhir.AsOutcome(err); o == nil || o.Class != fhir.Unavailable {
 		t.Errorf("a conditional write is not refused: %v", err)
+	}
+	_, err = first.Matching(t.Context(), "Task", "status=draft", 5)
+	if o := fhir.AsOutcome(err); o == nil || o.Class != fhir.Unavailable {
+		t.Errorf("what the rules ask for is answered by a part of it: %v", err)
 	}
 	mustPut(t, second, taskOf("new", "text"))
 	defer index(t, first)()
@@ -150,8 +154,8 @@ func TestStaleCriteria(t *testing.T) {
 	db := redefined(t)
 	var found []Version
 	look := func() error {
-		return db.Conditionally(t.Context(), criteria(t, db, "Task", "about=text"), func(_ context.Context, tx *Tx) error {
-			found = tx.Found
+		return db.Conditionally(t.Context(), criteria(t, db, "Task", "about=text"), func(_ context.Context, tx *Tx, all []Version) error {
+			found = all
 			return nil
 		})
 	}
