@@ -774,14 +774,6 @@ CREATE INDEX ver_history ON ver USING btree (updated, seq);
 CREATE INDEX ver_seq ON ver USING btree (seq);
 CREATE INDEX ver_type_history ON ver USING btree (type, updated, seq);
 
-CREATE TABLE zdict (
-    dict smallint NOT NULL,
-    data bytea NOT NULL
-);
-ALTER TABLE zdict ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE zdict IS 'zstd dictionaries';
-ALTER TABLE zdict ADD CONSTRAINT zdict_pkey PRIMARY KEY (dict);
-
 ALTER TABLE bulk_file ADD CONSTRAINT bulk_file_job_fkey FOREIGN KEY (job) REFERENCES bulk_job(id) ON DELETE CASCADE;
 ALTER TABLE bulk_piece ADD CONSTRAINT bulk_piece_job_fkey FOREIGN KEY (job) REFERENCES bulk_job(id) ON DELETE CASCADE;
 ALTER TABLE dispatch_event ADD CONSTRAINT dispatch_event_message_fkey FOREIGN KEY (message) REFERENCES dispatch_message(id) ON DELETE CASCADE;
