@@ -132,14 +132,15 @@ func soundTalk() (*consultations, map[string]spoken) {
 	}
 	type ref = struct{ Reference string }
 	form := spoken{Identifier: []byte(`{"value":"form-0"}`)}
-	task, receipt, hello, answer, talk := spoken{}, spoken{}, spoken{}, spoken{}, spoken{}
+	task, receipt, hello, alarm, answer, talk := spoken{}, spoken{}, spoken{}, spoken{}, spoken{}, spoken{}
 	task.Focus.Reference = "QuestionnaireResponse/f"
 	hello.PartOf = []ref{{"Task/f"}}
+	alarm.PartOf, alarm.Topic.Coding = hello.PartOf, []struct{ Code string }{{"response-overdue"}}
 	receipt.Focus.Reference = "Communication/hello"
 	answer.InResponseTo = []ref{{"Communication/question"}}
 	talk.Status = "accepted"
 	talk.Code.Coding = []struct{ Code string }{{"advice-and-guidance"}}
-	return c, map[string]spoken{"QuestionnaireResponse/f": form, "Task/f": task, "Communication/hello": hello, "Task/receipt": receipt,
+	return c, map[string]spoken{"QuestionnaireResponse/f": form, "Task/f": task, "Communication/hello": hello, "Communication/late": alarm, "Task/receipt": receipt,
 		"Provenance/f": {Target: []struct{ Reference string }{{"QuestionnaireResponse/f"}, {"Task/f"}}}, "Communication/answer": answer, "Task/talk": talk}
 }
 
@@ -167,6 +168,7 @@ func TestTortureConsultations(t *testing.T) {
 		"a form has two Tasks":                 {"torn", again("Task/f")},
 		"nobody is told that a form has come":  {"torn", without("Communication/hello")},
 		"somebody is told twice":               {"torn", again("Communication/hello")},
+		"somebody is warned twice":             {"twice", again("Communication/late")},
 		"a message has no receipt":             {"torn", without("Task/receipt")},
 		"nothing says where a form comes from": {"torn", without("Provenance/f")},
 		"a question is answered twice":         {"reply", again("Communication/answer")},

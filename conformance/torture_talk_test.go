@@ -103,16 +103,37 @@ type spoken struct {
 	Target       []struct{ Reference string }
 	InResponseTo []struct{ Reference string }
 	Identifier   json.RawMessage
+	Topic        struct{ Coding []struct{ Code string } }
+}
+
+// alarm returns what s warns of when a Task is due soon or overdue, as it is when the clock of the
+// database was set forward far enough; empty for any other message.
+func (s spoken) alarm() string {
+	for _, c := range s.Topic.Coding {
+		if c.Code == "response-due-soon" || c.Code == "response-overdue" {
+			return c.Code
+		}
+	}
+	return ""
 }
 
 // judge holds what is stored of all conversations against what was acknowledged, and
 // against itself.
 func (c *consultations) judge(f *flaws, all map[string]spoken) {
 	parts, about, answers, receipts, forms := map[string][]string{}, map[string][]string{}, map[string]int{}, map[string]int{}, map[string]string{}
+	alarms := map[string]string{}
 	for key, s := range all {
 		for _, r := range s.PartOf {
 			if !strings.HasPrefix(key, "Communication/") {
 				break
+			}
+			if alarm := s.alarm(); alarm != "" {
+				of := r.Reference + " " + alarm
+				if alarms[of] != "" {
+					f.add("twice", "%s is told by %s and %s", of, alarms[of], key)
+				}
+				alarms[of] = key
+				continue
 			}
 			parts[r.Reference] = append(parts[r.Reference], key)
 		}
@@ -167,6 +188,7 @@ func (c *consultations) judgeTalks(f *flaws, all map[string]spoken) {
 	}
 	for key, s := range all {
 		switch {
+		case s.alarm() != "":
 		case strings.HasPrefix(key, "Communication/") && len(s.PartOf) > 0 && have[s.PartOf[0].Reference] != nil:
 			if got := have[s.PartOf[0].Reference]; s.Category[0].Coding[0].Code == "alert" {
 				got.alerts++
@@ -176,7 +198,7 @@ func (c *consultations) judgeTalks(f *flaws, all map[string]spoken) {
 		case have[s.Focus.Reference] != nil:
 			have[s.Focus.Reference].abortStatus = s.Status
 		case strings.HasPrefix(s.Focus.Reference, "Communication/"):
-			if of := all[s.Focus.Reference].PartOf; len(of) > 0 && have[of[0].Reference] != nil {
+			if of := all[s.Focus.Reference].PartOf; len(of) > 0 && have[of[0].Reference] != nil && all[s.Focus.Reference].alarm() == "" {
 				have[of[0].Reference].receipts++
 			}
 		}
