@@ -98,7 +98,7 @@ func (c figureFlags) publish(r *figureReport, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(stdout, r.markdown(before, everyFigure)); err != nil {
+	if _, err := io.WriteString(stdout, r.markdown(before)); err != nil {
 		return fmt.Errorf("print the figures: %w", err)
 	}
 	if c.markdown != "" {

@@ -18,19 +18,15 @@ const (
 
 // headlines are the names of the figures that say most, each of all clients.
 var headlines = []string{
-	groupSingle + "/create Communication", groupSingle + "/read Communication", groupSingle + "/update Communication",
-	groupSingle + "/create Communication, --auth=none", groupSingle + "/create Task", groupSingle + "/create QuestionnaireResponse",
-	groupTransaction + "/Bundles of 100", groupTransaction + "/" + wayStore, groupLoad + "/" + wayLoad, groupExport + "/" + wayExport,
-	groupSearch + "/identifier", groupSearch + "/subject+sent sorted", groupSearch + "/owner+status sorted", groupSearch + "/chain by name",
+	groupSingle + "/create Communication", groupSingle + "/read Communication", groupSingle + "/create Task", groupSingle + "/create QuestionnaireResponse",
+	groupTransaction + "/Bundles of 100", groupLoad + "/" + wayLoad, groupExport + "/" + wayExport,
+	groupSearch + "/identifier", groupSearch + "/subject+sent sorted", groupSearch + "/chain by name",
 	groupWorklist + "/of an owner, due first, signed in",
-	groupFeed + "/from the acknowledgement", groupHooks + "/1000 subscriptions", groupHooks + "/delivery, 1000 subscriptions",
-	groupConversation + "/a form by a patient, which becomes a Task", groupConversation + "/a message of the practice", groupConversation + "/a Task is accepted",
-	groupValidation + "/create Communication, --validation full",
+	groupFeed + "/from the acknowledgement", groupHooks + "/delivery, 1000 subscriptions",
+	groupConversation + "/a form by a patient, which becomes a Task", groupConversation + "/a message of the practice",
 	groupStart + "/first answer, the database started as well", groupStart + "/resident memory, with sign-in",
 	groupFill + "/on disk, for each resource with its rows, indexes and history",
 }
-
-func everyFigure(figure) bool { return true }
 
 func isHeadline(f figure) bool { return slices.Contains(headlines, f.Group+"/"+f.Name) }
 
@@ -41,15 +37,19 @@ func (r *figureReport) insert(path string) error {
 		return fmt.Errorf("put the table into a file: %w", err)
 	}
 	for _, place := range []struct {
-		mark   string
-		wanted func(figure) bool
-	}{{fmt.Sprintf(figuresOfMark, r.Resources), everyFigure}, {figuresMark, everyFigure}, {headlinesMark, isHeadline}} {
+		mark  string
+		brief bool
+	}{{fmt.Sprintf(figuresOfMark, r.Resources), false}, {figuresMark, false}, {headlinesMark, true}} {
 		before, rest, begun := strings.Cut(string(text), place.mark+"\n")
 		_, after, ended := strings.Cut(rest, figuresEnd)
 		if !begun || !ended {
 			continue
 		}
-		all := before + place.mark + "\n\n" + r.markdown(nil, place.wanted) + figuresEnd + after
+		table := r.markdown(nil)
+		if place.brief {
+			table = r.brief()
+		}
+		all := before + place.mark + "\n\n" + table + figuresEnd + after
 		if err := os.WriteFile(path, []byte(all), 0o644); err != nil {
 			return fmt.Errorf("put the table into a file: %w", err)
 		}
@@ -58,18 +58,40 @@ func (r *figureReport) insert(path string) error {
 	return fmt.Errorf("put the table into %s: it has no lines %s and %s", path, figuresMark, figuresEnd)
 }
 
-// markdown writes the figures that are wanted as a table, and what changed against those before unless that is nil.
-func (r *figureReport) markdown(before *figureReport, wanted func(figure) bool) string {
+// The head of a table.
+const (
+	tableHead = "| | | p50 | p99 | 1 client p50 | p99 | |"
+	tableLine = "|---|--:|--:|--:|--:|--:|---|"
+)
+
+// brief writes the headlines as a table.
+func (r *figureReport) brief() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s\n%s\n", r.heading(), tableHead, tableLine)
+	for _, f := range r.Figures {
+		if isHeadline(f) && !r.isAside(f) {
+			b.WriteString(strings.Replace(r.row(f), "| ", "| "+f.Group+": ", 1) + "\n")
+		}
+	}
+	r.admit(&b)
+	return b.String()
+}
+
+// isAside reports whether f has no row of its own.
+func (r *figureReport) isAside(f figure) bool { return f.Reference || f.Clients == 1 && r.hasAll(f) }
+
+// markdown writes all figures as a table, and what changed against those before unless that is nil.
+func (r *figureReport) markdown(before *figureReport) string {
 	var b strings.Builder
 	b.WriteString(r.heading())
-	last, head, line := "", "| | | p50 | p99 | 1 client p50 | p99 | |", "|---|--:|--:|--:|--:|--:|---|"
+	last, head, line := "", tableHead, tableLine
 	if before != nil {
 		fmt.Fprintf(&b, "The last column is against %s of %s.\n\n", before.commitName(), before.Date.Format(time.DateOnly))
 		head, line = head+" before |", line+"--:|"
 	}
 	fmt.Fprintf(&b, "%s\n%s\n", head, line)
 	for _, f := range r.Figures {
-		if f.Reference || !wanted(f) || f.Clients == 1 && r.hasAll(f) {
+		if r.isAside(f) {
 			continue
 		}
 		if f.Group != last {
@@ -86,10 +108,15 @@ func (r *figureReport) markdown(before *figureReport, wanted func(figure) bool) 
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "- %s\n", n)
 	}
-	for _, p := range r.Problems {
-		fmt.Fprintf(&b, "- **Went wrong:** %s\n", p)
-	}
+	r.admit(&b)
 	return b.String()
+}
+
+// admit writes what went wrong.
+func (r *figureReport) admit(b *strings.Builder) {
+	for _, p := range r.Problems {
+		fmt.Fprintf(b, "\n**Went wrong:** %s\n", p)
+	}
 }
 
 func (r *figureReport) heading() string {
