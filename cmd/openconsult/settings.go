@@ -78,7 +78,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "address to serve FHIR on")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:0", "address for /livez, /readyz, /metrics and pprof; port 0 takes a free one, empty is off")
 	f.StringVar(&s.BaseURL, "base-url", "", "public address of the API, such as https://fhir.example.org/fhir; empty is what each request names")
-	f.StringVar(&s.Auth, "auth", "smart", "who may do what: smart is SMART on FHIR with sign-in; none trusts everybody who reaches the address, which then must be loopback")
+	f.StringVar(&s.Auth, "auth", "smart", "who may do what, the same on all servers of a database: smart is SMART on FHIR with sign-in; none trusts everybody who reaches the address, which then must be loopback")
 	f.StringVar(&s.Audit, "audit", "auto", "record who did what as AuditEvents: on, off, or auto, which is on but with --auth=none")
 	f.BoolVar(&s.Demo, "demo", false, "make a practice to try the server with, whose passwords everybody knows")
 	f.StringVar(&s.Issuers, "issuers", "", "YAML file with other token issuers that are trusted")
