@@ -15,7 +15,7 @@ run: ## Set this machine up and serve the demo on http://localhost:8080/fhir
 
 test: ## Run the tests of PKG, all by default; they start a PostgreSQL of their own
 	@.ci/setup test
-	go test -timeout 18m $(PKG)
+	go test -timeout 30m $(PKG)
 
 check: ## Hold the code against gofmt, vet, staticcheck, unparam, its import order and its budgets
 	@.ci/check

@@ -26,7 +26,7 @@ func TestMachine(t *testing.T) {
 	for _, kind := range machine.names() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			w := walker{m.of(t), machine, kind}
+			w := walker{m.of(t, kind), machine, kind}
 			w.prepare()
 			for _, from := range taskStatuses {
 				for _, p := range machinePlayers(kind) {

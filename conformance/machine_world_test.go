@@ -80,13 +80,24 @@ func newMechanism(t *testing.T) *mechanism {
 			fmt.Sprintf(`{"resourceType":"PractitionerRole","id":"%s-role","active":true,"practitioner":{"reference":"Practitioner/%[1]s"},"organization":{"reference":"Organization/%s"},"code":[{"coding":[{"system":%q,"code":%q}]}]}`, s[0], s[1], system, code),
 		)
 	}
+	for _, kind := range machineKinds(t).names() {
+		for _, p := range machinePlayers(kind) {
+			m.token(p.who)
+		}
+	}
 	return m
 }
 
-// of returns m for a test within its own: with tokens of its own, which a test that has waited for
-// its turn would find expired.
-func (m *mechanism) of(t *testing.T) *mechanism {
-	return &mechanism{T: t, subject: m.subject, client: m.client, tokens: map[string]string{}}
+// of returns m for a test within its own: with tokens of its own for those who try what is of a kind.
+// Those of m would have expired for a test that has waited long for its turn.
+func (m *mechanism) of(t *testing.T, kind string) *mechanism {
+	t.Helper()
+	one := &mechanism{T: t, subject: m.subject, client: m.client, tokens: map[string]string{}}
+	one.token("administrator")
+	for _, p := range machinePlayers(kind) {
+		one.token(p.who)
+	}
+	return one
 }
 
 // token returns the token of somebody, which is made once.
@@ -129,7 +140,7 @@ func (m *mechanism) store(bodies ...string) {
 func (m *mechanism) by(who string, r request) exchange {
 	m.Helper()
 	if who != "" {
-		r.headers = append(slices.Clone(r.headers), [2]string{"Authorization", "Bearer " + m.token(who)})
+		r.headers = append(slices.Clone(r.headers), [2]string{"Authorization", "Bearer " + m.tokens[who]})
 	}
 	x, err := r.send(m.client, m.base)
 	if err != nil {
@@ -144,5 +155,5 @@ func (m *mechanism) by(who string, r request) exchange {
 // read reads a resource as an administrator.
 func (m *mechanism) read(key string) exchange {
 	m.Helper()
-	return m.by("", request{method: http.MethodGet, path: "/fhir/" + key, headers: [][2]string{{"Authorization", "Bearer " + m.token("administrator")}}})
+	return m.by("", request{method: http.MethodGet, path: "/fhir/" + key, headers: [][2]string{{"Authorization", "Bearer " + m.tokens["administrator"]}}})
 }
