@@ -33,6 +33,7 @@ func soundEvidence() *evidence {
 	add(6, 7, effort{op: reading, key: "Basic/a", version: 3, gone: true, status: 410, fate: stored})
 	add(7, 8, effort{op: searching, group: "g", rows: map[string]int{}, status: 200, fate: stored})
 	add(8, 0, effort{op: putting, key: "Basic/a", marker: "a4", group: "g", expect: -1, fate: doubtful})
+	add(9, 0, effort{op: deleting, key: "Basic/a", expect: 2, fate: doubtful})
 	add(9, 10, effort{op: reading, key: "Basic/a", marker: "a4", version: 4, status: 200, fate: stored})
 	add(10, 11, effort{op: putting, key: "Basic/t", marker: "t1", together: "t", expect: -1, version: 1, status: 200, fate: stored})
 	add(10, 11, effort{op: creating, key: "Basic/u", marker: "t2", together: "t", expect: -1, version: 1, status: 200, fate: stored})

@@ -264,16 +264,24 @@ func (e *evidence) judgeOnly(f *flaws) {
 // An interval is when a version may have been made.
 type interval struct{ sent, answered time.Duration }
 
-// times returns when each version that clients wrote was made, by "Type/id/version".
+// times returns when each version that clients wrote was made, by "Type/id/version". Of several who
+// may have deleted one version it was the one who was told so, or else any of them.
 func (e *evidence) times() map[string]interval {
-	made, at := map[string]interval{}, map[string]interval{}
+	made, at, sure := map[string]interval{}, map[string]interval{}, map[string]bool{}
 	for _, d := range e.efforts {
 		if !d.writes() || d.fate == refused {
 			continue
 		}
 		when := interval{d.sent, d.answered}
 		if d.op == deleting {
-			at[fmt.Sprintf("%s/%d", d.key, d.expect+1)] = when
+			version := fmt.Sprintf("%s/%d", d.key, d.expect+1)
+			if before, is := at[version]; is && d.fate != stored {
+				when = interval{min(before.sent, when.sent), max(before.answered, when.answered)}
+			}
+			if !sure[version] {
+				at[version] = when
+			}
+			sure[version] = sure[version] || d.fate == stored
 			continue
 		}
 		made[d.marker] = when
