@@ -109,7 +109,10 @@ func (o *ordeal) gather() (*evidence, map[string]spoken) {
 	}
 	o.gatherAudit(e)
 	e.hearings["whole"] = hearing{wholeWanted(e), o.subscribers.versionsTold()}
-	e.hearings["told"] = hearing{toldWanted(e), o.subscribers.told.events()}
+	want := toldWanted(e)
+	// It has a queue of its own, which may be behind that of the other when its receiver was away.
+	awaitLong(o, "who is told ids only to have been told all", func() bool { return len(o.subscribers.told.events()) >= len(want) })
+	e.hearings["told"] = hearing{want, o.subscribers.told.events()}
 	return e, newest
 }
 
