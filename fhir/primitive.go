@@ -3,6 +3,8 @@ package fhir
 import (
 	"bytes"
 	"cmp"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/openconsult/openconsult/fhir/spec"
 )
@@ -11,6 +13,10 @@ const (
 	maxStringBytes  = 1 << 20 // https://hl7.org/fhir/R4/datatypes.html#string
 	maxNumberDigits = 64
 )
+
+// Storable reports whether s is text that a database can take and be asked for:
+// UTF-8 without the character 0.
+func Storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // primitive reads and checks the value of a primitive, which stands at pos.
 // https://hl7.org/fhir/R4/datatypes.html#primitive

@@ -88,6 +88,9 @@ func (l *Login) Accounts(ctx context.Context) ([]Account, error) {
 // Unknown.
 func (l *Login) Account(ctx context.Context, idOrName string) (Account, error) {
 	const find = `SELECT ` + accountColumns + ` FROM login_account WHERE id = $1 OR name = $2 ORDER BY id = $1 DESC LIMIT 1`
+	if !fhir.Storable(idOrName) {
+		return Account{}, l.known(sql.ErrNoRows, "")
+	}
 	var a Account
 	err := l.db.QueryRowContext(ctx, find, idOrName, folded(idOrName)).Scan(a.scan()...)
 	return a, l.known(err, "read an account")
@@ -174,8 +177,12 @@ func (a Account) clearance() []string {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// folded returns the form of a name by which accounts are found.
+// folded returns the form of a name by which accounts are found. What is no text,
+// which the database cannot be asked for, is the name of nobody: "".
 func folded(name string) string {
+	if !fhir.Storable(name) {
+		return ""
+	}
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(name))))
 }
 

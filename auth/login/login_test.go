@@ -124,6 +124,30 @@ func TestAccounts(t *testing.T) {
 	if err := l.Disable(ctx, "nobody"); class(err) != "unknown" {
 		t.Error(err)
 	}
+	for _, name := range noTexts() {
+		if _, err := l.Account(ctx, name); class(err) != "unknown" {
+			t.Errorf("an account %q: %v", name, err)
+		}
+		if _, err := l.AddAccount(ctx, login.Account{Name: name}, password); class(err) != "bad" {
+			t.Errorf("an account %q is added: %v", name, err)
+		}
+	}
+}
+
+// noTexts returns names that the database cannot be asked for.
+func noTexts() []string { return []string{"\x00", "a\x00b", "\xff", "\xc0\x80", "\xed\xa0\x80"} }
+
+func TestSignInWithWhatIsNoText(t *testing.T) {
+	t.Parallel()
+	l, _, _ := open(t)
+	for _, name := range noTexts() {
+		if err := signIn(t.Context(), l, name, password); class(err) != "unauthorized" {
+			t.Errorf("%q: %v", name, err)
+		}
+		if err := signIn(t.Context(), l, "bob", name); class(err) != "unauthorized" {
+			t.Errorf("password %q: %v", name, err)
+		}
+	}
 }
 
 func TestSignIn(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openconsult/openconsult/auth"
+	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/access"
 )
 
@@ -101,7 +102,7 @@ func (a *asking) checkOnce() error {
 		return a.refuse(invalidRequest, name+" is there twice.")
 	}
 	for _, name := range names {
-		if !isText(a.form.get(name)) {
+		if !fhir.Storable(a.form.get(name)) {
 			return a.refuse(invalidRequest, name+" is not text.")
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/lib/pq"
+
+	"github.com/openconsult/openconsult/fhir"
 )
 
 // ErrNoClient says that there is no client with that id.
@@ -189,6 +191,9 @@ func (s *Server) Clients(ctx context.Context) ([]Client, error) {
 // endpoint: client has registered the origin, or some client has if client is
 // empty, as in a preflight, which names none.
 func (s *Server) AllowsOrigin(ctx context.Context, client, origin string) (bool, error) {
+	if !fhir.Storable(client) || !fhir.Storable(origin) {
+		return false, nil
+	}
 	const query = `SELECT EXISTS (SELECT FROM oauth_client WHERE active AND $1 = ANY (origins) AND ($2 = '' OR id = $2))`
 	var allowed bool
 	if err := s.db.QueryRowContext(ctx, query, origin, client).Scan(&allowed); err != nil {

@@ -117,6 +117,7 @@ func TestOrigins(t *testing.T) {
 	}{
 		{"spa", "https://app.example.org", true}, {"", "https://app.example.org", true}, {"backend", "https://app.example.org", false},
 		{"spa", "https://evil.example", false}, {"", "https://evil.example", false}, {"spa", "null", false}, {"", "", false}, {"off", "https://app.example.org", false},
+		{"sp\x00a", "https://app.example.org", false}, {"\xff", "https://app.example.org", false}, {"spa", "https://app.example.org\xff", false}, {"", "\x00", false},
 	} {
 		if got, err := w.AllowsOrigin(t.Context(), tt.client, tt.origin); err != nil || got != tt.ok {
 			t.Errorf("%+v: %t, %v", tt, got, err)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/openconsult/openconsult/fhir"
 )
 
 func badCode() *Error {
@@ -25,7 +27,7 @@ func (s *Server) redeem(ctx context.Context, c Client, p params) (TokenResponse,
 	case !isVerifier(verifier):
 		return TokenResponse{}, refused(invalidRequest, "code_verifier is missing, or not 43 to 128 of A-Z a-z 0-9 - . _ ~.")
 	}
-	if !isText(uri) {
+	if !fhir.Storable(uri) {
 		uri = "" // what the database cannot take is nobody's, and the code is used up all the same
 	}
 	refresh := newSecret()

@@ -3,7 +3,6 @@ package oauth
 import (
 	"net/url"
 	"strings"
-	"unicode/utf8"
 )
 
 // params are the parameters of a request. One without a value counts as left out.
@@ -26,9 +25,6 @@ func (p params) twice(names ...string) string {
 	}
 	return ""
 }
-
-// isText reports whether s is text that the database can take.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // isUnreserved reports whether s is made of what RFC 3986 calls unreserved.
 func isUnreserved(s string) bool {

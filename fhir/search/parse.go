@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/openconsult/openconsult/fhir"
 	"github.com/openconsult/openconsult/fhir/spec"
@@ -167,7 +166,7 @@ func (p *parser) expression() string {
 
 // read reads one parameter and reports whether it takes part in the search.
 func (p *parser) read(in Parameter) (applied bool) {
-	if !isClean(in.Name) || !isClean(in.Value) {
+	if !fhir.Storable(in.Name) || !fhir.Storable(in.Value) {
 		p.refuse(fhir.Invalid, "A parameter is text in UTF-8 without the character 0.")
 		return false
 	}
@@ -192,9 +191,6 @@ func (p *parser) read(in Parameter) (applied bool) {
 	}
 	return p.where(p.conditionOfAll(in.Name, in.Value))
 }
-
-// isClean reports whether s can be compared with what is stored.
-func isClean(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // once refuses the second of a parameter of which there can be one.
 func (p *parser) once(name string) bool {
