@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -117,25 +118,37 @@ func (s spoken) alarm() string {
 	return ""
 }
 
+// withoutAlarms returns all but the alarms and their receipts. One alarm of each kind is
+// no flaw of a Task, two are.
+func withoutAlarms(f *flaws, all map[string]spoken) map[string]spoken {
+	given := map[string]string{}
+	for key, s := range all {
+		for _, task := range s.PartOf {
+			if s.alarm() == "" {
+				break
+			}
+			of := task.Reference + " " + s.alarm()
+			if given[of] != "" {
+				f.add("twice", "%s is told by %s and %s", of, given[of], key)
+			}
+			given[of] = key
+		}
+	}
+	rest := maps.Clone(all)
+	maps.DeleteFunc(rest, func(_ string, s spoken) bool { return s.alarm() != "" || all[s.Focus.Reference].alarm() != "" })
+	return rest
+}
+
 // judge holds what is stored of all conversations against what was acknowledged, and
 // against itself.
 func (c *consultations) judge(f *flaws, all map[string]spoken) {
 	parts, about, answers, receipts, forms := map[string][]string{}, map[string][]string{}, map[string]int{}, map[string]int{}, map[string]string{}
-	alarms := map[string]string{}
+	all = withoutAlarms(f, all)
 	for key, s := range all {
 		for _, r := range s.PartOf {
-			if !strings.HasPrefix(key, "Communication/") {
-				break
+			if strings.HasPrefix(key, "Communication/") {
+				parts[r.Reference] = append(parts[r.Reference], key)
 			}
-			if alarm := s.alarm(); alarm != "" {
-				of := r.Reference + " " + alarm
-				if alarms[of] != "" {
-					f.add("twice", "%s is told by %s and %s", of, alarms[of], key)
-				}
-				alarms[of] = key
-				continue
-			}
-			parts[r.Reference] = append(parts[r.Reference], key)
 		}
 		for _, r := range s.InResponseTo {
 			answers[r.Reference]++
@@ -188,7 +201,6 @@ func (c *consultations) judgeTalks(f *flaws, all map[string]spoken) {
 	}
 	for key, s := range all {
 		switch {
-		case s.alarm() != "":
 		case strings.HasPrefix(key, "Communication/") && len(s.PartOf) > 0 && have[s.PartOf[0].Reference] != nil:
 			if got := have[s.PartOf[0].Reference]; s.Category[0].Coding[0].Code == "alert" {
 				got.alerts++
@@ -198,7 +210,7 @@ func (c *consultations) judgeTalks(f *flaws, all map[string]spoken) {
 		case have[s.Focus.Reference] != nil:
 			have[s.Focus.Reference].abortStatus = s.Status
 		case strings.HasPrefix(s.Focus.Reference, "Communication/"):
-			if of := all[s.Focus.Reference].PartOf; len(of) > 0 && have[of[0].Reference] != nil && all[s.Focus.Reference].alarm() == "" {
+			if of := all[s.Focus.Reference].PartOf; len(of) > 0 && have[of[0].Reference] != nil {
 				have[of[0].Reference].receipts++
 			}
 		}
