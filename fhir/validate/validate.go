@@ -65,13 +65,6 @@ func (v *Validator) Check(ctx context.Context, root fhir.Node, o Options) ([]fhi
 	if err != nil {
 		return nil, err
 	}
-	if o.Warnings {
-		flaws, err := v.flawsIn(ctx, root)
-		if err != nil {
-			return nil, err
-		}
-		more = append(more, flaws...)
-	}
 	for _, is := range more {
 		c.add(is)
 	}
@@ -79,7 +72,7 @@ func (v *Validator) Check(ctx context.Context, root fhir.Node, o Options) ([]fhi
 }
 
 // profiles holds n, a resource, and the resources in it against the profiles that
-// each names, and n against more beside.
+// each names, and n against more beside. Those that are profiles are looked at as such.
 func (c *checker) profiles(n fhir.Node, more []string) error {
 	for p := range n.Child("meta").Each("profile") {
 		more = append(more, p.Text())
@@ -93,6 +86,15 @@ func (c *checker) profiles(n fhir.Node, more []string) error {
 			return err
 		}
 		for _, is := range issues {
+			c.add(is)
+		}
+	}
+	if c.Warnings {
+		flaws, err := c.flawsIn(c.ctx, n)
+		if err != nil {
+			return err
+		}
+		for _, is := range flaws {
 			c.add(is)
 		}
 	}
