@@ -172,7 +172,7 @@ func TestRolledBackWriteLeavesNoLine(t *testing.T) {
 				return err
 			}
 			row.Trail = &store.Trail{Request: fmt.Sprint(end), Interaction: "update"}
-			if _, err := tx.Put(ctx, row, store.Absent); err != nil {
+			if _, err := tx.WriteOne(ctx, store.Change{Row: row, Expect: store.Absent}); err != nil {
 				return err
 			}
 			return end

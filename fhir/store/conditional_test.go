@@ -33,7 +33,7 @@ func createIf(t testing.TB, db *DB, identifier, id string) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Put(ctx, row, Absent)
+		_, err = tx.WriteOne(ctx, Change{Row: row, Expect: Absent})
 		return err
 	})
 	return n, err
@@ -74,7 +74,7 @@ func TestConditionalUndone(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if w, err := tx.Put(ctx, row, Absent); err != nil || w.Outcome != Created {
+		if w, err := tx.WriteOne(ctx, Change{Row: row, Expect: Absent}); err != nil || w.Outcome != Created {
 			t.Errorf("put: %+v, %v", w, err)
 		}
 		return failure
@@ -106,7 +106,7 @@ func TestConditionalUpdates(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				w, err := tx.Put(ctx, row, Anything)
+				w, err := tx.WriteOne(ctx, Change{Row: row, Expect: Anything})
 				if w.Version != n+1 {
 					t.Errorf("version %d after %d", w.Version, n)
 				}
@@ -121,7 +121,7 @@ func TestConditionalUpdates(t *testing.T) {
 		if len(found) != 1 || found[0].Number != clients*each {
 			t.Errorf("found %+v", found)
 		}
-		w, err := tx.Delete(ctx, found[0].Key, Expect(clients*each), "", nil)
+		w, err := tx.WriteOne(ctx, Change{Row: Row{Key: found[0].Key, Op: Delete}, Expect: Expect(clients * each)})
 		if w.Outcome != Removed {
 			t.Errorf("delete: %+v", w)
 		}
@@ -148,7 +148,7 @@ func TestParametersWithinATransaction(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if w, err := tx.Put(ctx, row, Anything); err != nil || w.Outcome != Created {
+			if w, err := tx.WriteOne(ctx, Change{Row: row, Expect: Anything}); err != nil || w.Outcome != Created {
 				t.Errorf("put: %+v, %v", w, err)
 			}
 		}

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-
-	"github.com/openconsult/openconsult/fhir"
 )
 
 // Conditionally finds resources and runs act with them in one transaction, as the
@@ -18,12 +16,11 @@ func (db *DB) Conditionally(ctx context.Context, c Criteria, act func(context.Co
 	})
 }
 
-// Put does what [DB.Put] does.
-func (tx *Tx) Put(ctx context.Context, r Row, expect Expect) (Written, error) {
-	return tx.db.putAny(ctx, tx.session, r, expect)
-}
-
-// Delete does what [DB.Delete] does.
-func (tx *Tx) Delete(ctx context.Context, k fhir.Key, expect Expect, origin string, trail *Trail) (Written, error) {
-	return tx.db.deleteAny(ctx, tx.session, Row{Key: k, Op: Delete, Origin: origin, Trail: trail}, expect)
+// WriteOne is Write of one change.
+func (tx *Tx) WriteOne(ctx context.Context, c Change) (Written, error) {
+	all, err := tx.Write(ctx, []Change{c}, nil)
+	if err != nil {
+		return Written{}, err
+	}
+	return all[0], nil
 }

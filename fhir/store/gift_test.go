@@ -308,7 +308,7 @@ func TestGiftUndone(t *testing.T) {
 	}
 	over := errors.New("over")
 	err = db.Conditionally(t.Context(), criteria(t, db, "Patient", "gender=male"), func(ctx context.Context, tx *Tx, _ []Version) error {
-		if w, err := tx.Put(ctx, row, Anything); err != nil || w.Outcome != Created {
+		if w, err := tx.WriteOne(ctx, Change{Row: row, Expect: Anything}); err != nil || w.Outcome != Created {
 			t.Error(w, err)
 		}
 		return over

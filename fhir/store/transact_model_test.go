@@ -79,13 +79,11 @@ func oneByOne(t *testing.T, db *DB, changes []Change, dry bool) (all []Written) 
 	t.Helper()
 	err := db.Atomically(t.Context(), dry, func(ctx context.Context, tx *Tx) error {
 		for _, c := range changes {
-			var w Written
-			var err error
+			write := db.putAny
 			if c.Op == Delete {
-				w, err = tx.Delete(ctx, c.Key, c.Expect, c.Origin, c.Trail)
-			} else {
-				w, err = tx.Put(ctx, c.Row, c.Expect)
+				write = db.deleteAny
 			}
+			w, err := write(ctx, tx.session, c.Row, c.Expect)
 			if err != nil {
 				return err
 			}
