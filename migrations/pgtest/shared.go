@@ -82,9 +82,30 @@ func withDatabase(dsn, name string) (string, error) {
 	return address.String(), nil
 }
 
-// home is where everything lies that tests of one user share.
+const (
+	memory     = "/dev/shm" // a file system that is no disk, where there is one
+	leastFree  = 4 << 30    // bytes that it must have to be used; all tests together have used up to a quarter of it
+	sharedName = "openconsult-pgtest-%d"
+)
+
+// home is where everything lies that tests of one user share: in memory if there is
+// enough, since tests make and drop so many databases that the disk is what they
+// wait for. With TMPDIR set it is there.
 func home() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("openconsult-pgtest-%d", os.Getuid()))
+	name := fmt.Sprintf(sharedName, os.Getuid())
+	if os.Getenv("TMPDIR") == "" && hasRoom(memory, name) {
+		return filepath.Join(memory, name)
+	}
+	return filepath.Join(os.TempDir(), name)
+}
+
+// hasRoom reports whether dir has room for name, or has it already.
+func hasRoom(dir, name string) bool {
+	if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+		return true
+	}
+	var s syscall.Statfs_t
+	return syscall.Statfs(dir, &s) == nil && s.Bavail*uint64(s.Bsize) >= leastFree
 }
 
 // startShared starts or adopts the cluster in dir and leaves it running.
