@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/openconsult/openconsult/migrations/pgtest"
 )
@@ -72,17 +75,34 @@ func TestStopWhilePostmasterIsDead(t *testing.T) {
 // recover: asked to shut down before it has read its log it would never end.
 func TestStopWhileRecovering(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.Dir(t)
-	for i := range 6 {
-		server := start(t, dir)
-		write(t, server, fmt.Sprint(i))
-		db := open(t, server)
-		victim, witness := session(t, db), session(t, db)
-		kill(t, victim)
-		await(t, func() bool { return syscall.Kill(witness, 0) != nil })
-		stop(t, server)
+	server := pgtest.Cluster(t)
+	write(t, server, "kept")
+	db := open(t, server)
+	await(t, func() bool { return holdRecovery(t, server.PID(), db) })
+	stop(t, server)
+	expectRows(t, start(t, server.Dir()), "kept")
+}
+
+// holdRecovery kills a session of a postmaster, and keeps the process from running that
+// reads the log then. It reports whether that was met before it was done.
+func holdRecovery(t *testing.T, postmaster int, db *sql.DB) bool {
+	t.Helper()
+	await(t, func() bool { return db.PingContext(t.Context()) == nil })
+	kill(t, session(t, db))
+	for began := time.Now(); time.Since(began) < time.Second; {
+		list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", postmaster, postmaster))
+		if err != nil {
+			t.Skip("which processes PostgreSQL has cannot be read here: ", err)
+		}
+		for _, child := range strings.Fields(string(list)) {
+			// It may be gone already.
+			name, _ := os.ReadFile("/proc/" + child + "/cmdline")
+			if pid, err := strconv.Atoi(child); err == nil && strings.Contains(string(name), "startup") {
+				return syscall.Kill(pid, syscall.SIGSTOP) == nil
+			}
+		}
 	}
-	expectRows(t, start(t, dir), "0 1 2 3 4 5")
+	return false
 }
 
 // session returns the process of a session of its own, which is open until the test ends.
