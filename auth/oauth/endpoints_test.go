@@ -199,6 +199,10 @@ func TestRegistration(t *testing.T) {
 		"JWT without keys":   app + `,"token_endpoint_auth_method":"private_key_jwt"}`,
 		"http keys":          app + `,"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"http://x.example/jwks"}`,
 		"private keys":       app + `,"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}}`,
+		"keys of no text":    app + `,"token_endpoint_auth_method":"private_key_jwt","jwks":` + strings.Replace(string(w.keys.set), `"kid":"`, `"note":"`+"\xff"+`","kid":"`, 1) + `}`,
+		"name of no text":    strings.Replace(app, "New app", `New\u0000app`, 1) + `}`,
+		"URI of no text":     strings.Replace(app, "/cb", `/cb\u0000`, 1) + `}`,
+		"scope of no text":   strings.Replace(app, "Patient.rs ", `Patient.rs?name=\u0000 `, 1) + `}`,
 		"native with secret": app + `,"application_type":"native"}`,
 	} {
 		_, err := register(token, body)
