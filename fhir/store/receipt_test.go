@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openconsult/openconsult/fhir"
+	"github.com/openconsult/openconsult/migrations/pgtest"
 )
 
 // TestReceipt keeps what became of a request, whole; another key is another
@@ -134,49 +134,53 @@ func TestReceiptInFlight(t *testing.T) {
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	db, database := openInside(t)
-	stop := make(chan struct{})
-	stopped := make(chan struct{})
-	var begun, ended atomic.Int64
+	const writers, each, interruptions = 6, 15, 2
+	blows := make(chan struct{}, writers*each*interruptions)
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if ended.Load() >= 2*begun.Load() {
-				runtime.Gosched()
-				continue
-			}
-			done, err := database.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%write_batch%' AND state = 'active' LIMIT 1`)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if n, err := done.RowsAffected(); err == nil {
-				ended.Add(n)
+		for range blows {
+			for !interrupt(t, database) {
+				select {
+				case <-stop:
+					return
+				default:
+				}
 			}
 		}
 	}()
 	var lost atomic.Int32
-	race(6, func(n int) {
-		for i := range 15 {
+	race(writers, func(n int) {
+		for i := range each {
 			key := fmt.Sprintf("%d-%d", n, i)
-			begun.Add(1)
+			for range interruptions {
+				blows <- struct{}{}
+			}
 			for !once(t, db, key, &lost) {
 			}
 		}
 	})
 	close(stop)
+	close(blows)
 	<-stopped
-	if n := countOf(t, database, "ver"); n != 6*15*20 {
-		t.Errorf("there are %d versions, want %d", n, 6*15*20)
+	if n := countOf(t, database, "ver"); n != writers*each*20 {
+		t.Errorf("there are %d versions, want %d", n, writers*each*20)
 	}
 	if lost.Load() == 0 {
 		t.Error("no connection was lost")
 	}
 	t.Logf("%d connections were lost", lost.Load())
+}
+
+// interrupt ends one connection that is writing, and reports whether there was one.
+func interrupt(t *testing.T, database *pgtest.Database) bool {
+	done, err := database.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%write_batch%' AND state = 'active' LIMIT 1`)
+	if err != nil {
+		t.Error(err)
+		return true
+	}
+	n, err := done.RowsAffected()
+	return err != nil || n > 0
 }
 
 // once carries out a request, and reports whether it is known to have been.

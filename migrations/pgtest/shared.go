@@ -83,16 +83,15 @@ func withDatabase(dsn, name string) (string, error) {
 }
 
 const (
-	memory     = "/dev/shm" // a file system that is no disk, where there is one
-	leastFree  = 4 << 30    // bytes that it must have to be used; all tests together have used up to a quarter of it
-	sharedName = "openconsult-pgtest-%d"
+	memory    = "/dev/shm" // a file system that is no disk, where there is one
+	leastFree = 4 << 30    // bytes that it must have to be used; all tests together have used up to a quarter of it
 )
 
 // home is where everything lies that tests of one user share: in memory if there is
 // enough, since tests make and drop so many databases that the disk is what they
 // wait for. With TMPDIR set it is there.
 func home() string {
-	name := fmt.Sprintf(sharedName, os.Getuid())
+	name := fmt.Sprintf("openconsult-pgtest-%d", os.Getuid())
 	if os.Getenv("TMPDIR") == "" && hasRoom(memory, name) {
 		return filepath.Join(memory, name)
 	}
