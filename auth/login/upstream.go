@@ -138,7 +138,7 @@ func (l *Login) ask(ctx context.Context, u *upstream, code string, t trip) (clai
 	}
 	raw, _ := token.Extra("id_token").(string)
 	id, err := remote.VerifierContext(ctx, &oidc.Config{ClientID: u.ClientID, Now: l.config.Now}).Verify(ctx, raw)
-	if err != nil || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(t.nonce)) != 1 || id.Subject == "" {
+	if err != nil || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(t.nonce)) != 1 || text(id.Subject) == "" {
 		return claims{}, errors.Join(notSigned("What %s says of you cannot be trusted. Try again, or choose another way.", u.Label()), err)
 	}
 	said := map[string]any{}
@@ -173,10 +173,12 @@ func (u *upstream) more(ctx context.Context, remote *oidc.Provider, token *oauth
 	return c, nil
 }
 
-// text returns a claim that is a string, "" for any other.
+// text returns a claim that is a text which can be looked up, "" for any other.
 func text(v any) string {
-	s, _ := v.(string)
-	return s
+	if s, ok := v.(string); ok && fhir.Storable(s) {
+		return s
+	}
+	return ""
 }
 
 func texts(v any) []string {

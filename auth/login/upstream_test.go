@@ -253,12 +253,15 @@ func TestUpstreamRefusesForgeries(t *testing.T) {
 	number := map[string]any{"nhs_number": "1"}
 	with := func(name string, value any) map[string]any { return map[string]any{"nhs_number": "1", name: value} }
 	for what, query := range map[string]func(address string) url.Values{
-		"nonce":     func(a string) url.Values { return i.grant(t, a, with("nonce", "other")) },
-		"no nonce":  func(a string) url.Values { return i.grant(t, a, with("nonce", "")) },
-		"audience":  func(a string) url.Values { return i.grant(t, a, with("aud", "them")) },
-		"issuer":    func(a string) url.Values { return i.grant(t, a, with("iss", "https://evil.example")) },
-		"expired":   func(a string) url.Values { return i.grant(t, a, with("exp", i.clock.Now().Add(-time.Hour).Unix())) },
-		"challenge": func(a string) url.Values { return i.grant(t, a, with("challenge", "other")) },
+		"nonce":             func(a string) url.Values { return i.grant(t, a, with("nonce", "other")) },
+		"no nonce":          func(a string) url.Values { return i.grant(t, a, with("nonce", "")) },
+		"audience":          func(a string) url.Values { return i.grant(t, a, with("aud", "them")) },
+		"issuer":            func(a string) url.Values { return i.grant(t, a, with("iss", "https://evil.example")) },
+		"expired":           func(a string) url.Values { return i.grant(t, a, with("exp", i.clock.Now().Add(-time.Hour).Unix())) },
+		"no subject":        func(a string) url.Values { return i.grant(t, a, with("sub", "")) },
+		"no text":           func(a string) url.Values { return i.grant(t, a, with("sub", "a\x00b")) },
+		"number of no text": func(a string) url.Values { return i.grant(t, a, with("nhs_number", "1\x00")) },
+		"challenge":         func(a string) url.Values { return i.grant(t, a, with("challenge", "other")) },
 		"state": func(a string) url.Values {
 			q := i.grant(t, a, number)
 			q.Set("state", "forged")
