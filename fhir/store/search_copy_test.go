@@ -22,6 +22,10 @@ func copyIn(t testing.TB, db *DB, bodies []string, keys func(n int) []access.Key
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
+	// The bounds of the server are for requests, and not for so many rows on a slow machine.
+	if _, err := tx.Exec("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
+		t.Fatal(err)
+	}
 	var rows, versions [][]any
 	for n, body := range bodies {
 		resource := decoded(t, body)
