@@ -1,8 +1,6 @@
 package store
 
-import (
-	"context"
-)
+import "context"
 
 // Conditionally finds resources and runs act with them in one transaction, as the
 // conditional interactions do.

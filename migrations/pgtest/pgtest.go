@@ -1,9 +1,9 @@
 // Package pgtest gives each test a migrated database of its own.
 //
-// All tests of a machine share one private cluster in the directory for temporary files. The first test to need it starts it, and it
-// goes on running afterwards; a cluster that was killed is brought back, and one that cannot be is made anew. It does not wait for the
-// disk (fsync=off), so it is for tests that do not pull plugs: those take [Cluster]. With OPENCONSULT_TEST_DSN set, the tests use that
-// server instead and need a role that may create databases.
+// All tests of a machine share one private cluster, in memory where there is room and in the directory for temporary files elsewhere.
+// The first test to need it starts it, and it goes on running afterwards; a cluster that was killed is brought back, and one that cannot
+// be is made anew. It does not wait for the disk (fsync=off), so it is for tests that do not pull plugs: those take [Cluster]. With
+// OPENCONSULT_TEST_DSN set, the tests use that server instead and need a role that may create databases.
 //
 // A database is copied from a template that was migrated once: some 40 ms to make and 10 ms to drop, a third of what migrating a schema
 // for each test costs.
